@@ -8,6 +8,7 @@ import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { KeeperService } from '@odonata/proto/service/v1/service';
 import { type Endpoint, EndpointKind, type NamedEndpoint } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { WantedService } from '@odonata/proto/vkernel/v1/wanted';
 import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
@@ -214,6 +215,14 @@ export class Connection {
     const [known] = replicas;
     const { name } = replicas.find(({ connected }) => connected) ?? known ?? { name: 'cohd' };
     return this.cohd(name);
+  }
+
+  /** Each replica, those that are connected first: what nodes are told is kept there. */
+  async wanted(signal?: AbortSignal): Promise<Client<typeof WantedService>[]> {
+    const replicas = (await this.listEndpoints(signal)).filter(({ kind }) => kind === EndpointKind.DIRECTORY);
+    return [...replicas.filter((each) => each.connected), ...replicas.filter((each) => !each.connected)].map(
+      ({ name }) => this.#syslink.client(WantedService, { name }),
+    );
   }
 
   /** The events of every service, by its name. Routers are asked themselves; the others through one of them. */

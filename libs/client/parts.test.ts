@@ -333,9 +333,11 @@ test('a virtual kernel that one node cannot have is made on none, and one that w
     ['node2', false],
     ['node3', true],
   ]);
+  const kept: string[] = [];
   const connection = {
     closed: new AbortController().signal,
-    nodes: async () => [...has.keys()].map((name) => ({ name })),
+    door: () => ({ listNodes: async () => ({ nodes: [] }) }),
+    nodes: async () => [...has.keys()].map((name, index) => ({ name, index })),
     vkerneld: (node: string) => ({
       setVkernel: async () => {
         if (has.get(node)) throw new RpcError(Code.AlreadyExists, 'is there already');
@@ -344,10 +346,12 @@ test('a virtual kernel that one node cannot have is made on none, and one that w
       },
       removeVkernel: async () => has.set(node, false),
     }),
+    wanted: async () => [{ wantVkernel: async () => kept.push('web') }],
   } as unknown as Connection;
   const vkernels = new Vkernels(connection);
   await expect(vkernels.create({ name: 'web' }, {})).rejects.toThrow('is there already');
-  expect([...has.values()]).toEqual([false, false, true]);
+  expect([[...has.values()], kept]).toEqual([[false, false, true], []]);
   has.set('node3', false);
   expect(await vkernels.create({ name: 'web' }, {})).toHaveLength(3);
+  expect(kept).toEqual(['web']);
 });

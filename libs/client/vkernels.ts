@@ -3,15 +3,17 @@ import type { Vkernel, VkernelQuota } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { anyOf } from './abort.ts';
 import type { Connection } from './connection.ts';
-import { onEachNode } from './on-each-node.ts';
+import { onEachNode, tellEachNode } from './on-each-node.ts';
 import { overRouters } from './over-routers.ts';
 import { ofEachNode, type Silent } from './process-list.ts';
+import { nodesKnown, restingNodes } from './resting-nodes.ts';
+import { Wanted } from './wanted.ts';
 
 const ANSWER_MS = 5_000;
 /** One that is halted has some seconds to end by itself. */
 const HALT_MS = 15_000;
 
-/** Which: on all nodes that have one of that name, unless a node is named. */
+/** Which: on all nodes, also those that join later, unless a node is named. */
 export interface VkernelName {
   name: string;
   /** Whose; absent: ours. */
@@ -53,7 +55,11 @@ export interface NamesAllowed {
 interface Options {
   signal?: AbortSignal;
 }
-interface ChangeOptions extends Options {
+interface KeptOptions extends Options {
+  /** Is told the nodes that rest or are away: they take it when they are back. */
+  onAway?: ((nodes: string[]) => void) | undefined;
+}
+interface ChangeOptions extends KeptOptions {
   /** Absent: as it was. */
   names?: NamesAllowed | undefined;
 }
@@ -80,32 +86,50 @@ export class Vkernels {
     return overRouters(this.#to, listed, either);
   }
 
-  /** On each of them, or on none. @throws RpcError ALREADY_EXISTS; FAILED_PRECONDITION for what a machine cannot hold it to */
+  /**
+   * On each of them, or on none; those that are away take it when they are back.
+   * @throws RpcError ALREADY_EXISTS; FAILED_PRECONDITION for what a machine cannot hold it to
+   */
   create(which: VkernelName, quota: QuotaChange, options: ChangeOptions = {}): Promise<Vkernel[]> {
     const { name, user = '' } = which;
     const made: string[] = [];
-    const created = this.#onEach(which, options, { everywhere: true }, async (node, asked) => {
-      const request = { name, user, quota: quotaOf(quota), create: true, ...namesOf(options) };
-      const { vkernel } = await this.#to.vkerneld(node).setVkernel(request, asked);
-      made.push(node);
-      return vkernel!;
+    let failed: unknown;
+    const said = { quota: quotaOf(quota), ...namesOf(options) };
+    const created = this.#tellEach(which, options, said, async (node, asked) => {
+      // All of it or nothing: after the first that cannot, nobody else is asked.
+      if (failed !== undefined) throw failed;
+      try {
+        const { vkernel } = await this.#to
+          .vkerneld(node)
+          .setVkernel({ name, user, ...said, create: true }, asked);
+        made.push(node);
+        return vkernel!;
+      } catch (error) {
+        if (!RpcError.is(error, Code.Unavailable) && !RpcError.is(error, Code.DeadlineExceeded))
+          failed = error;
+        throw error;
+      }
     });
     return created.catch(async (error) => {
-      // All of it or nothing: the same can be said again.
+      // The same can be said again.
       const asked = { deadlineMs: ANSWER_MS, signal: this.#to.closed };
       const forget = (node: string) => this.#to.vkerneld(node).removeVkernel({ name, user }, asked);
       await Promise.allSettled(made.map(forget));
-      throw error;
+      throw failed ?? error;
     });
   }
 
   /** @throws RpcError NOT_FOUND: there is none of that name; FAILED_PRECONDITION */
   set(which: VkernelName, quota: QuotaChange, options: ChangeOptions = {}): Promise<Vkernel[]> {
-    return this.#onEach(which, options, {}, async (node, asked) => {
-      const about = { name: which.name, user: which.user ?? '', create: false };
-      const request = { ...about, quota: quotaOf(quota), ...namesOf(options) };
-      return (await this.#to.vkerneld(node).setVkernel(request, asked)).vkernel!;
-    });
+    const { name, user = '' } = which;
+    const said = { quota: quotaOf(quota), ...namesOf(options) };
+    return this.#tellEach(
+      which,
+      options,
+      said,
+      async (node, asked) =>
+        (await this.#to.vkerneld(node).setVkernel({ name, user, ...said, create: false }, asked)).vkernel!,
+    );
   }
 
   /** Ends it with all that runs in it. What was said of it stays. @throws RpcError NOT_FOUND: none of that name runs */
@@ -117,41 +141,78 @@ export class Vkernels {
   }
 
   /** Forgets what was said of it. @throws RpcError NOT_FOUND; FAILED_PRECONDITION: it runs */
-  remove(which: VkernelName, options: Options = {}): Promise<{ node: string }[]> {
-    return this.#onEach(which, options, {}, async (node, asked) => {
-      await this.#to.vkerneld(node).removeVkernel({ name: which.name, user: which.user ?? '' }, asked);
+  async remove(which: VkernelName, options: KeptOptions = {}): Promise<{ node: string }[]> {
+    const { name, user = '' } = which;
+    const { either, nodes } = await this.#nodesOf(which, options);
+    const ask = async (node: string) => {
+      await this.#to.vkerneld(node).removeVkernel({ name, user }, { deadlineMs: ANSWER_MS, signal: either });
       return { node };
+    };
+    const of = { name, user, node: which.node ?? '' };
+    const keep = async () => (await new Wanted(this.#to).forgetVkernel(of, either)) !== undefined;
+    const { answers, away } = await tellEachNode(nodes, ask, keep).catch((error) => {
+      throw nowhere(error, nodes.names);
+    });
+    if (away.length > 0) options.onAway?.(away);
+    return answers;
+  }
+
+  /** On the node that is named; else on all that have one of that name: then some has to. */
+  async #onEach<T>(
+    which: VkernelName,
+    options: Options,
+    { deadlineMs }: { deadlineMs: number },
+    ask: (node: string, asked: { deadlineMs: number; signal: AbortSignal | undefined }) => Promise<T>,
+  ): Promise<T[]> {
+    const either = anyOf(this.#to.closed, options.signal);
+    const names = await this.#runningOf(which, either);
+    return await onEachNode(names, (name) => ask(name, { deadlineMs, signal: either })).catch((error) => {
+      throw nowhere(error, names);
     });
   }
 
-  /** On the node that is named; else on all that there are, or that have one of that name: then some has to. */
-  async #onEach<T>(
-    { node: only }: VkernelName,
-    { signal }: Options,
-    { everywhere = false, deadlineMs = ANSWER_MS }: { everywhere?: boolean; deadlineMs?: number },
+  /** The same of what is said of it, which is kept for those that are away or come later. */
+  async #tellEach<T>(
+    which: VkernelName,
+    options: ChangeOptions,
+    said: Parameters<Wanted['keepVkernel']>[1],
     ask: (node: string, asked: { deadlineMs: number; signal: AbortSignal | undefined }) => Promise<T>,
   ): Promise<T[]> {
-    const either = anyOf(this.#to.closed, signal);
-    const nodes = only === undefined ? await this.#to.nodes(either) : [await this.#to.node(only, either)];
-    const names = nodes.map(({ name }) => name);
-    const asked = (name: string) => ask(name, { deadlineMs, signal: either });
-    if (everywhere) {
-      const answers: T[] = [];
-      for (const name of names) answers.push(await asked(name));
-      return answers;
-    }
-    return await onEachNode(names, asked).catch((error) => {
-      throw RpcError.is(error, Code.NotFound) && names.length > 1 ? nowhere(error, names) : error;
+    const { either, nodes } = await this.#nodesOf(which, options);
+    const of = { name: which.name, user: which.user ?? '', node: which.node ?? '' };
+    const keep = async () => (await new Wanted(this.#to).keepVkernel(of, said, either)) ?? false;
+    const asked = (name: string) => ask(name, { deadlineMs: ANSWER_MS, signal: either });
+    const { answers, away } = await tellEachNode(nodes, asked, keep).catch((error) => {
+      throw nowhere(error, nodes.names);
     });
+    if (away.length > 0) options.onAway?.(away);
+    return answers;
+  }
+
+  /** Without those that rest: nothing runs there. */
+  async #runningOf({ node: only }: VkernelName, signal: AbortSignal | undefined): Promise<string[]> {
+    if (only !== undefined) return [(await this.#to.node(only, signal)).name];
+    const nodes = await this.#to.nodes(signal);
+    const asks = nodes.some(({ vkerneld }) => vkerneld === undefined);
+    const resting = asks ? await restingNodes(this.#to, signal) : new Set<string>();
+    return nodes.map(({ name }) => name).filter((name) => !resting.has(name));
+  }
+
+  /** All that belong to the cluster. */
+  async #nodesOf({ node: only }: VkernelName, { signal }: Options) {
+    const either = anyOf(this.#to.closed, signal);
+    return { either, nodes: await nodesKnown(this.#to, only, either) };
   }
 }
 
 /** It is on none of them: the last one that was asked is nothing special. */
-const nowhere = (missing: RpcError, nodes: readonly string[]): RpcError =>
-  new RpcError(
-    missing.code,
-    missing.details.replace(` on ${nodes.at(-1)}:`, ` on any of ${nodes.length} nodes:`),
-  );
+const nowhere = (error: unknown, nodes: readonly string[]): unknown =>
+  RpcError.is(error, Code.NotFound) && nodes.length > 1
+    ? new RpcError(
+        error.code,
+        error.details.replace(` on ${nodes.at(-1)}:`, ` on any of ${nodes.length} nodes:`),
+      )
+    : error;
 
 const namesOf = ({ names }: ChangeOptions) => (names === undefined ? {} : { names });
 

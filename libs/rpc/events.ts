@@ -49,6 +49,10 @@ export const EVENT_KINDS = {
   'node-joined': 'INFO',
   /** A node of another machine was put out, or took itself out. */
   'node-removed': 'WARNING',
+  /** An admin let somebody into the cluster, through the door. */
+  'person-added': 'INFO',
+  /** An admin put somebody out, through the door. */
+  'person-removed': 'WARNING',
   /** A vmspace that somebody made by hand ended, since nobody used it. */
   'vmspace-idle': 'INFO',
   /** Somebody tried what whoever behaves does not: `attempt` says what. It was refused. */

@@ -6,6 +6,7 @@ import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { RecordService } from '@odonata/proto/service/v1/service';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { WantedService } from '@odonata/proto/vkernel/v1/wanted';
 import { EventLog } from '@odonata/rpc/events.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -26,6 +27,7 @@ import { cohdMetrics } from './metrics.ts';
 import { PageTraces } from './page-traces.ts';
 import { Registry } from './registry.ts';
 import { ServiceRecords } from './service-records.ts';
+import { wantedHandlers } from './wanted.ts';
 
 /** Starts cohd; the result stops it. */
 export async function serve(
@@ -77,7 +79,11 @@ export async function serve(
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry, () => led.live, gate, config);
   const server = createRpcServer({ name: replica, log, meter, security }).add(DirectoryService, handlers);
-  server.add(EventService, events.handlers()).add(RecordService, records.handlers());
+  const wanted = wantedHandlers(records);
+  server
+    .add(EventService, events.handlers())
+    .add(RecordService, records.handlers())
+    .add(WantedService, wanted);
   if (config.socket) await server.listen(`unix:${config.socket}`);
   const listens = await server.listen(config.listen);
   const { replicas, shards: shardKeys } = buckets;
@@ -100,6 +106,7 @@ export async function serve(
     endpoint.refusal ?? (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   endpoint.serve(DirectoryService, handlers);
   endpoint.serve(EventService, events.handlers()).serve(RecordService, records.handlers());
+  endpoint.serve(WantedService, wanted);
   return async () => {
     await endpoint.close();
     await led.retreat();

@@ -9,6 +9,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { overQuota } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
+import { isWantedKey } from '@odonata/services/wanted.ts';
 import type { KV } from 'nats';
 
 /** All that are kept: a gigabyte of programs. */
@@ -62,9 +63,12 @@ export class ServiceRecords {
           .filter(([, { value }]) => value !== '')
           .map(([key, { revision, value }]) => ({ key, revision: BigInt(revision), value })),
       }),
-      swapRecord: async ({ key, revision, value }) => ({
-        revision: BigInt(await this.#swap(key, Number(revision), value ?? '')),
-      }),
+      swapRecord: async ({ key, revision, value }) => {
+        // A node that could say what nodes are told would give itself, and all others, whatever it likes.
+        if (isWantedKey(key))
+          throw new RpcError(Code.PermissionDenied, `record ${key.slice(0, 80)} is written by no node`);
+        return { revision: BigInt(await this.swap(key, Number(revision), value ?? '')) };
+      },
       putPart: async ({ digest, part, data }) => {
         if (this.#parts >= PARTS_MAX)
           throw overQuota('cluster', `programs of services take ${PARTS_MAX / 4} MiB; remove some services`);
@@ -81,12 +85,27 @@ export class ServiceRecords {
     };
   }
 
+  /** As this replica knows it; undefined: there is none. */
+  find(key: string): { revision: number; value: string } | undefined {
+    const found = this.#seen.get(key);
+    return found?.value === '' ? undefined : found;
+  }
+
+  /** All whose key begins so, by key. */
+  below(prefix: string): string[] {
+    return [...this.#seen]
+      .filter(([key, { value }]) => value !== '' && key.startsWith(prefix))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, { value }]) => value);
+  }
+
   close(): void {
     clearInterval(this.#sweeping);
     this.#stop();
   }
 
-  async #swap(key: string, revision: number, value: string): Promise<number> {
+  /** @throws RpcError ABORTED: it has another revision; RESOURCE_EXHAUSTED; any other: nobody knows */
+  async swap(key: string, revision: number, value: string): Promise<number> {
     if (revision === 0 && this.#seen.size >= RECORDS_MAX)
       throw overQuota('cluster', `${RECORDS_MAX} records of services are kept; remove some services`);
     try {
@@ -100,7 +119,7 @@ export class ServiceRecords {
       const before = this.#seen.get(key);
       // Removed by somebody, of which the asker knows nothing: it is as if it had never been.
       if (apiCode(error) === OTHER_REVISION && revision === 0 && before?.value === '' && value !== '')
-        return await this.#swap(key, before.revision, value);
+        return await this.swap(key, before.revision, value);
       if (apiCode(error) === OTHER_REVISION)
         throw new RpcError(Code.Aborted, `record ${key} does not have revision ${revision}`);
       throw this.#explained(error);

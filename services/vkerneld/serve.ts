@@ -70,6 +70,8 @@ import { Terminals } from './terminals.ts';
 import { keyOf } from './vkernel-child.ts';
 import { VkernelUses } from './vkernel-uses.ts';
 import { Vkernels } from './vkernels.ts';
+import { TakenRecordFile } from './wanted/taken-record.ts';
+import { WantedHere } from './wanted/wanted-here.ts';
 
 export interface Vkerneld {
   readonly address: string;
@@ -279,7 +281,18 @@ export async function serveVkerneld(
   const ofPeers = peerHandlers({ relatives, asks, spawns, placing, folders: served, ptys, named });
   server.add(PeerService, ofPeers);
   const store = new ServiceStore(() => syslink);
-  const keeping = new Keeping({ place: runPlace, store, syslink: () => syslink, events, log });
+  const wanted = new WantedHere({
+    ...{ node, quotas: vkernels.quotas, names: policy, directories, lodges: config.lodges, log },
+    file: new TakenRecordFile(socketDir, log),
+    changed(key) {
+      vkernels.save();
+      const child = vkernels.find(key);
+      if (child === undefined) return;
+      vkernels.bound(child);
+      vkernels.tellLimits(child);
+    },
+  });
+  const keeping = new Keeping({ place: runPlace, store, wanted, syslink: () => syslink, events, log });
   const ofServices = keeperHandlers({
     store,
     changed: () => keeping.hurry(),

@@ -103,6 +103,11 @@ export class VkernelQuotas {
     this.#byKey.set(key, { ...who, quota, ofService: true });
   }
 
+  /** But not what its service said. @returns whether there was something */
+  forget(key: string): boolean {
+    return this.#byKey.get(key)?.ofService !== true && this.#byKey.delete(key);
+  }
+
   forgetService(key: string): void {
     if (this.#byKey.get(key)?.ofService === true) this.#byKey.delete(key);
   }

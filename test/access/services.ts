@@ -10,6 +10,7 @@ import { KeeperService, RecordService } from '@odonata/proto/service/v1/service'
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { PeerService } from '@odonata/proto/vkernel/v1/peer';
 import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { WantedService } from '@odonata/proto/vkernel/v1/wanted';
 import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { AnyService, CallContext, Client, Handlers } from '@odonata/rpc/service.ts';
@@ -27,6 +28,7 @@ export const SERVICES: readonly AnyService[] = [
   EventService,
   KeeperService,
   RecordService,
+  WantedService,
   PeerService,
   DoorService,
   GatewayService,
@@ -43,6 +45,7 @@ export const OVER_SYSLINK: readonly AnyService[] = [
   EventService,
   KeeperService,
   RecordService,
+  WantedService,
   PeerService,
   DoorService,
   GatewayStateService,

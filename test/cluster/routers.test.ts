@@ -2,25 +2,38 @@
 // notices nothing, new commands work at once, and a router that comes back is attached to by all.
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
+import { PosixLibrary } from '../posix/library.ts';
 import { Typist } from '../terminals/typist.ts';
 import { TestCluster, until } from './cluster.ts';
 import { VKCTL } from './command.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
 
+const FAMILY = join(import.meta.dirname, '../processes/family.c');
+
 let cluster: TestCluster;
 let echo: string;
+/** With the program of test/processes. */
+const programs = mkdtempSync(join(tmpdir(), 'odonata-routers-'));
+const family = join(programs, 'family.wasm');
 const runs: EchoRun[] = [];
 beforeAll(async () => {
   echo = await buildGuest('echo');
-  cluster = await TestCluster.up({ nodes: 2, routers: 2 });
+  const library = await PosixLibrary.build();
+  writeFileSync(family, await library.link('family', [FAMILY]));
+  await library.close();
+  cluster = await TestCluster.up({ nodes: 2, routers: 2, allowDirs: [programs] });
 }, 150_000);
 afterAll(async () => {
   for (const { child } of runs) child.kill('SIGKILL');
   await cluster.down();
+  rmSync(programs, { recursive: true });
 }, 90_000);
 
 /** `vkctl run` of a program that says what it is told, through one router. */
@@ -192,6 +205,38 @@ test('one killed while a file of 32 MiB is copied: it arrives whole, there and b
   expect(await getEnd).toBe(0);
   expect(hash(Buffer.concat(came))).toBe(hash(file));
   await getKiller.done();
+});
+
+test('each killed while a child on another node reads and writes: its streams go on, once and in order', async () => {
+  const run = ['run', '--node', 'node1', '--dir', `${programs}:/programs:ro`, family, 'wait', 'node2', 'cat'];
+  const child = spawn(process.execPath, [VKCTL, ...run], { env: throughFirst() });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  await until('the child runs', () => /^child 2\d+$/m.test(stdout));
+  const piece = (i: number) =>
+    `${Array.from({ length: 1_000 }, (_, j) => `${i * 1_000 + j} goes to the other node, and back`).join('\n')}\n`;
+  const pieces = Array.from({ length: 30 }, (_, i) => piece(i));
+  for (const [i, each] of pieces.entries()) {
+    // Whichever of them its circuit goes over.
+    const router = i === 10 ? 'syslinkd1' : i === 20 ? 'syslinkd2' : undefined;
+    if (router !== undefined) {
+      const { restarts } = cluster.service(router);
+      await cluster.kill(router);
+      await until('it is back', () => cluster.service(router).restarts > restarts && running(router));
+      await cluster.well();
+    }
+    await new Promise((written) => child.stdin.write(each, written));
+  }
+  child.stdin.end();
+  expect([await ended, stderr]).toEqual([0, '']);
+  const [, after = ''] = stdout.split(/^child \d+\n/m);
+  expect(after.replace(/\d+ code 0\n$/, '')).toBe(pieces.join(''));
 });
 
 test('one killed while somebody sits at a terminal: it goes on there', async () => {

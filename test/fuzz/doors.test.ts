@@ -22,6 +22,7 @@ import {
 } from '@odonata/proto/pmap/v1/pmap';
 import { AttachRequestSchema, EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { WantedService } from '@odonata/proto/vkernel/v1/wanted';
 import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { fromServiceError, type RpcError } from '@odonata/rpc/error.ts';
@@ -130,6 +131,7 @@ async function directory(part: number): Promise<Ends[]> {
     callAll({ ...by('pmapd/*', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
     callAll({ ...by('admin/fuzz', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
     callAll({ ...by('admin/fuzz', address), service: EventService }, (CALLS * part) / 3),
+    callAll({ ...by('admin/fuzz', address), service: WantedService }, (CALLS * part) / 10),
     callAll({ ...by('viewer/fuzz', address), service: DirectoryService }, (CALLS * part) / 10, ['Hold']),
     sayAll(by('pmapd/*', address), DirectoryService.method.hold, SAID * part, hello),
   ]);

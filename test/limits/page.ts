@@ -27,6 +27,7 @@ import {
 } from '@odonata/rpc/syslink/frame.ts';
 import { SPANS_MAX } from '@odonata/rpc/trace/exporter.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
+import { WANTED_MAX } from '@odonata/services/wanted.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
 import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
 import { PATIENCE_MS } from '../../libs/coherency/lending/lender.ts';
@@ -202,6 +203,8 @@ const PARTS: Record<string, readonly Row[]> = {
   ],
   'Directory (cohd)': [
     ['a cluster', 'dataspaces', count(DATASPACES_MAX), EXHAUSTED],
+    ['a cluster', 'virtual kernels of which something is said', count(WANTED_MAX), EXHAUSTED],
+    ['a cluster', 'folders that are allowed', count(WANTED_MAX), EXHAUSTED],
     ['a user', 'dataspaces owned', '10,000', EXHAUSTED, '`--user-dataspaces`'],
     ['a dataspace', 'bytes', size(Number(DATASPACE_BYTES_MAX)), INVALID],
     ['a replica', 'holders', count(HOLDERS_MAX), EXHAUSTED],

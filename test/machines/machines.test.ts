@@ -47,6 +47,19 @@ function instanceOf(services: string): string {
   expect(instance?.node).toMatch(/^node/);
   return instance!.node;
 }
+/** What a node was told: folders, and the processes that virtual kernel `late` may have. */
+async function heard(node: string): Promise<[folders: string[], processes: number[]]> {
+  type Allowed = { node: string; path: string; away?: true };
+  type Vkernel = { node: string; name: string; quota?: { processes: number } };
+  const allowed = JSON.parse(await one.done('allow', '--json')) as Allowed[];
+  const vkernels = JSON.parse(await one.done('vkernel', 'ls', '--json')) as Vkernel[];
+  return [
+    allowed.filter((each) => each.node === node && !each.away).map(({ path }) => path),
+    vkernels
+      .filter((each) => each.node === node && each.name === 'late')
+      .map((each) => each.quota!.processes),
+  ];
+}
 const recordOf = ({ home, cluster }: Machine) => readRecord(join(home, 'odonata', cluster, 'cluster.json'))!;
 
 beforeAll(async () => {
@@ -149,6 +162,24 @@ it.skipIf(whyNoNetwork() !== undefined)('all that a person does goes through one
     await Promise.all(
       looks.map(async (words) => expect(await done(...words.split(' ')), words).not.toBe('')),
     );
+    // An admin lets others in, by a key that is made here.
+    const bobs = join(elsewhere.home, 'bob.context');
+    await done('user', 'add', 'bob', '--group', 'physics', '--out', bobs);
+    const { syslink, key } = JSON.parse(readFileSync(bobs, 'utf8'));
+    expect([syslink, key]).toEqual([`127.0.0.1:${PORT}`, expect.stringContaining('PRIVATE KEY')]);
+    expect(await done('user', 'ls')).toMatch(/bob +user +physics/);
+    await done('context', 'add', '--name', 'bobs', bobs);
+    await done('context', 'use', 'bobs');
+    expect(await done('whoami')).toContain('bob');
+    const { stderr: no } = await there.vkctl(['user', 'add', 'mallory']);
+    expect(no).toMatch(/user bob may not do this; admin may/);
+    await done('context', 'use', one.cluster);
+    expect((await there.vkctl(['user', 'add', 'bob', '--inherit', '--out', `${bobs}.2`])).stderr).toMatch(
+      /user bob is in cluster .* already. For a new certificate/,
+    );
+    await done('user', 'rm', 'bob');
+    expect(await done('user', 'ls')).toMatch(/bob .*removed/);
+    expect(await done('events', '--kind', 'person-removed')).toMatch(/alice put user bob out/);
     expect(JSON.parse(await done('node', 'token', 'add', '--json'))).toMatchObject({ uses: 1 });
     const service = join(elsewhere.home, 'web.yaml');
     writeFileSync(service, `name: web\nprogram: ${counter}\ncommand: [far, read]\n`);
@@ -183,10 +214,22 @@ it('a node that is drained gives its pages away, and works again', async () => {
   expect(JSON.parse(await one.done('run', '--node', 'node1', counter, 'kept', 'read'))).toMatchObject({
     seen: 9,
   });
+  // What is said meanwhile it hears when it works again.
+  expect(await one.done('allow', folder)).toMatch(
+    /is allowed on node1, node2, and on node3 when that is back/,
+  );
+  expect(await one.done('vkernel', 'create', 'late', '--processes', '3')).toMatch(
+    /late may have counts on node3 when that is back/,
+  );
+  await one.done('vkernel', 'set', 'late', '--node', 'node3', '--processes', '2');
+  expect(JSON.parse(await one.done('allow', '--json'))).toContainEqual({
+    ...{ node: 'node3', path: folder, readOnly: false, away: true },
+  });
   await one.done('node', 'resume', 'node3');
   expect(JSON.parse(await one.done('run', '--node', 'node3', counter, 'kept', 'read'))).toMatchObject({
     seen: 9,
   });
+  await vi.waitFor(async () => expect(await heard('node3')).toEqual([[folder], [2]]), WAIT);
   expect(await one.refused('node', 'drain', 'node77')).toMatch(/no node "node77"; nodes: node1/);
 });
 
@@ -251,5 +294,11 @@ it('a node that was taken out is in no more, whether it is up or down', async ()
   // With a new token it may come again, when what is left is cleared.
   await two.done('down', '--purge');
   await two.done(...joining(two, await token()));
+  // What was said before it came holds there, too.
+  const { name: late } = recordOf(two).plan.nodes[0]!;
+  await vi.waitFor(async () => expect(await heard(late)).toEqual([[folder], [3]]), WAIT);
+  await one.done('disallow', folder);
+  await one.done('vkernel', 'rm', 'late');
+  await vi.waitFor(async () => expect(await heard(late)).toEqual([[], []]), WAIT);
   expect(await one.refused('node', 'rm', 'node1')).toMatch(/node1 is of the machine where the cluster began/);
 });

@@ -1,4 +1,5 @@
 // Makes a new node what another one was: from what was copied ahead, and from what is new when that one is frozen.
+import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
 import { holderSnapshot, ledShard } from '@odonata/coherency/node/lines/shard-snapshot.ts';
 import type { PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
@@ -36,14 +37,19 @@ export class Inheritor {
     const { memory, sync } = node;
     const known = new Set(snapshot.dataspaces.map(({ dataspace }) => dataspace));
     for (const dataspace of [...memory.all()]) if (!known.has(dataspace.id)) memory.disown(dataspace);
+    const gone = new Set<bigint>();
     for (const about of snapshot.dataspaces) {
       const dataspace = this.dataspace(about);
+      if (dataspace === undefined) {
+        gone.add(about.dataspace);
+        continue;
+      }
       for (const { page, version, data } of about.retained)
         dataspace.retained.set(page, { version: Number(version), bytes: buffered(data) });
       for (const { page, data } of about.stored) dataspace.stored.set(page, buffered(data));
     }
     snapshot.shards.forEach((shard, number) => {
-      memory.resumeHolder(number, holderSnapshot(shard));
+      memory.resumeHolder(number, without(holderSnapshot(shard), gone));
     });
     node.inherit(snapshot.lastVmspace, snapshot.shards.map(ledShard));
     const sessions = snapshot.sessions.map((about) => {
@@ -58,14 +64,24 @@ export class Inheritor {
     sync.resume(snapshot.sync!, sessions);
   }
 
-  private dataspace(about: DataspaceSnapshot): SharedDataspace {
-    const { dataspace: id, name, sizeBytes, durable, resident, absent } = about;
-    const { memory } = this.node;
-    const dataspace = memory.get(id) ?? this.node.openings.adopt({ id, name, sizeBytes, durable });
+  /** Undefined: the cluster removed it, and the other one its file, since this was written down. */
+  private dataspace(about: DataspaceSnapshot): SharedDataspace | undefined {
+    const { dataspace: id, resident, absent } = about;
+    const dataspace = this.node.memory.get(id) ?? this.adopted(about);
+    if (dataspace === undefined) return undefined;
     dataspace.file.take(absent, false);
     dataspace.file.take(resident, true);
     for (const session of this.mapping.get(id) ?? []) this.claims(session, dataspace, resident);
     return dataspace;
+  }
+
+  private adopted({ dataspace: id, name, sizeBytes, durable }: DataspaceSnapshot) {
+    try {
+      return this.node.openings.adopt({ id, name, sizeBytes, durable });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
   }
 
   private session(about: SessionSnapshot, { frozen }: { frozen: boolean }): Session {
@@ -125,6 +141,15 @@ export class Inheritor {
     this.node.memory.home.claim(session.holder, id, spans);
   }
 }
+
+const without = (snapshot: HolderSnapshot, gone: ReadonlySet<bigint>): HolderSnapshot =>
+  gone.size === 0
+    ? snapshot
+    : {
+        ...snapshot,
+        dataspaces: snapshot.dataspaces.filter(({ dataspace }) => !gone.has(dataspace)),
+        removed: [...(snapshot.removed ?? []), ...gone],
+      };
 
 /** Undefined: zeros. */
 const buffered = (data: Uint8Array | undefined): PageBuffer | undefined =>

@@ -8,7 +8,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
-import { PEOPLE, roleOf } from '@odonata/rpc/identity/identity.ts';
+import { type Caller, PEOPLE, roleOf } from '@odonata/rpc/identity/identity.ts';
 import { formatPeople, type ListedPerson, PEOPLE_FILE } from '@odonata/rpc/identity/people-list.ts';
 import { z } from 'zod';
 import { Failure } from '../failure.ts';
@@ -33,6 +33,8 @@ const DAY_MS = 86_400_000;
 const NEW = '.new-';
 /** So many are remembered, those that were removed too. */
 const PEOPLE_LIMIT = 10_000;
+/** As a certificate takes them. */
+const GROUPS_CHARS_MAX = 200;
 
 /** What somebody needs to come in. */
 export interface Credential {
@@ -56,16 +58,58 @@ interface NewPerson {
   readonly days: number;
 }
 
-/** Makes a certificate for somebody. @throws Failure for a name that is taken */
-export const addPerson = (
+interface Added<T> {
+  readonly person: Person;
+  readonly credential: T;
+}
+
+/** Makes a key and a certificate for somebody. @throws Failure for a name that is taken */
+export const addPerson = (plan: Where, whom: NewPerson): Promise<Added<Credential>> =>
+  alone(plan, () => add(plan, whom, issueIn(plan)));
+
+/** The same for a key that stays where it was made. @throws Failure also for a request that is none */
+export const certifyPerson = (
   plan: Where,
   whom: NewPerson,
-): Promise<{ person: Person; credential: Credential }> => alone(plan, () => add(plan, whom));
+  requestPem: string,
+): Promise<Added<Omit<Credential, 'key'>>> =>
+  alone(plan, () =>
+    add(plan, whom, async (authority, caller, days) => {
+      try {
+        const { serial, certificatePem } = await authority.certify(requestPem, caller, { days });
+        const authorityPem = readFileSync(authority.certificateFile, 'utf8');
+        return { serial, credential: { certificate: certificatePem, authority: authorityPem } };
+      } catch (cause) {
+        throw new Failure((cause as Error).message.slice(0, 200), { cause });
+      }
+    }),
+  );
 
-async function add(
-  plan: Where,
-  { name, role, groups, days }: NewPerson,
-): Promise<{ person: Person; credential: Credential }> {
+type Make<T> = (
+  authority: Authority,
+  caller: Caller,
+  days: number,
+) => Promise<{ serial: string; credential: T }>;
+
+const issueIn =
+  (plan: Where): Make<Credential> =>
+  async (authority, caller, days) => {
+    // What one that was killed left: keys that nobody has been given.
+    for (const entry of readdirSync(identityDir(plan)))
+      if (entry.startsWith(NEW)) rmSync(join(identityDir(plan), entry), { recursive: true, force: true });
+    const folder = mkdtempSync(join(identityDir(plan), NEW));
+    try {
+      const { serial } = await authority.issue(caller, folder, { days });
+      const read = (file: string) => readFileSync(join(folder, file), 'utf8');
+      const credential = { certificate: read('tls.crt'), key: read('tls.key'), authority: read('ca.crt') };
+      return { serial, credential };
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+
+async function add<T>(plan: Where, whom: NewPerson, make: Make<T>): Promise<Added<T>> {
+  const { name, role, groups, days } = whom;
   const people = listPeople(plan);
   const taken = people.find((each) => each.name === name && each.removedMs === undefined);
   if (taken !== undefined || name === adminName()) {
@@ -76,37 +120,20 @@ async function add(
   }
   if (people.length >= PEOPLE_LIMIT)
     throw new Failure(`${PEOPLE_LIMIT} people were in cluster "${plan.cluster}" already`);
+  if (groups.join('+').length > GROUPS_CHARS_MAX)
+    throw new Failure(`groups take ${GROUPS_CHARS_MAX} characters at most, with one between two`);
   const authority = await Authority.in(authorityDir(plan), plan.cluster);
-  // What one that was killed left: keys that nobody has been given.
-  for (const entry of readdirSync(identityDir(plan)))
-    if (entry.startsWith(NEW)) rmSync(join(identityDir(plan), entry), { recursive: true, force: true });
-  const folder = mkdtempSync(join(identityDir(plan), NEW));
-  try {
-    const { serial } = await authority.issue(
-      { cluster: plan.cluster, role: roleOf(role)!, name, groups },
-      folder,
-      { days },
-    );
-    const nowMs = Date.now();
-    const person = {
-      name,
-      role,
-      groups: [...groups],
-      serial,
-      sinceMs: nowMs,
-      untilMs: nowMs + days * DAY_MS,
-    };
-    const after = [...people, person];
-    tellServices(plan, after);
-    save(plan, after);
-    const read = (file: string) => readFileSync(join(folder, file), 'utf8');
-    return {
-      person,
-      credential: { certificate: read('tls.crt'), key: read('tls.key'), authority: read('ca.crt') },
-    };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const caller = { cluster: plan.cluster, role: roleOf(role)!, name, groups };
+  const { serial, credential } = await make(authority, caller, days);
+  const nowMs = Date.now();
+  const person = {
+    ...{ name, role, groups: [...groups], serial },
+    ...{ sinceMs: nowMs, untilMs: nowMs + days * DAY_MS },
+  };
+  const after = [...people, person];
+  tellServices(plan, after);
+  save(plan, after);
+  return { person, credential };
 }
 
 /** Whether anybody is in but who started it: a certificate of theirs is of use as long as the authority stays. */

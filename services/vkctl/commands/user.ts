@@ -3,17 +3,8 @@ import { routersOf } from '@odonata/client/location.ts';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { PERSON } from '@odonata/rpc/identity/identity.ts';
 import { type Command, Option } from 'commander';
-import { adminName } from '../cluster/certificates.ts';
-import {
-  addPerson,
-  listPeople,
-  PERSON_ROLES,
-  type Person,
-  type PersonRole,
-  removePerson,
-} from '../cluster/people.ts';
-import type { ClusterRecord } from '../cluster/record.ts';
-import { expectHere, runningRecord, withCluster } from '../connection.ts';
+import { PERSON_ROLES, type Person, type PersonRole } from '../cluster/people.ts';
+import { withCluster } from '../connection.ts';
 import type { ContextFile } from '../context/context.ts';
 import { EXIT, Failure, reasonOf } from '../failure.ts';
 import { printJson } from '../json.ts';
@@ -22,7 +13,6 @@ import { table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
 import {
   type ClusterOption,
-  clusterOf,
   clusterOption,
   collect,
   examples,
@@ -31,6 +21,7 @@ import {
   quietOption,
   wholeNumber,
 } from './options.ts';
+import { type People, type Whom, withPeople } from './user-people.ts';
 
 const DEFAULT_DAYS = 365;
 
@@ -50,7 +41,9 @@ export function addUser(program: Command): void {
   const user = program
     .command('user')
     .summary('who may come into a cluster')
-    .description('The people of a cluster of this machine: who has a certificate, in which role.');
+    .description(
+      'The people of a cluster: who has a certificate, in which role. From another machine an admin asks the door of the cluster ("up --address").',
+    );
   examples(user, [
     ['vkctl user add alice', 'writes alice.context, for her "vkctl context add"'],
     ['vkctl user ls', 'who is in'],
@@ -72,7 +65,7 @@ export function addUser(program: Command): void {
     .option('--days <count>', 'how long it counts', wholeNumber(1, 3_650), DEFAULT_DAYS)
     .option(
       '--syslink <addresses>',
-      'where they reach the routers, host:port with commas between; else as on this machine',
+      'where they reach the routers, host:port with commas between; else as this machine does',
     )
     .option('--out <file>', 'where to write it; else NAME.context')
     .option('--inherit', 'they are who had that name before, or get what those left')
@@ -116,19 +109,6 @@ export function addUser(program: Command): void {
   ]);
 }
 
-/** @throws Failure where the cluster is not one of this machine, or has no identities */
-async function recordWithPeople(command: string, options: ClusterOption): Promise<ClusterRecord> {
-  expectHere(command, options.cluster);
-  const record = await runningRecord(clusterOf(options));
-  if (!record.plan.insecure) return record;
-  throw new Failure(
-    `cluster "${record.plan.cluster}" was started with --insecure: everybody may do everything`,
-    {
-      fix: 'Start it without.',
-    },
-  );
-}
-
 async function addOne(name: string, options: AddOptions): Promise<void> {
   for (const each of [name, ...(options.group ?? [])]) {
     if (PERSON.test(each)) continue;
@@ -138,43 +118,50 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
     });
   }
   const elsewhere = options.syslink === undefined ? undefined : routersOf(options.syslink, '--syslink');
-  const { plan, syslink } = await recordWithPeople('user add', options);
   const file = options.out ?? `${name}.context`;
   if (existsSync(file))
     throw new Failure(`${file} is there already`, { fix: 'Remove it, or choose another with --out.' });
-  const { role, group: groups = [], days } = options;
   const before = await leftBy(name, options);
-  const wasIn = listPeople(plan).some((each) => each.name === name);
-  if (!options.inherit) expectNothingLeft(name, before, wasIn);
   const owns = before?.dataspaces ?? [];
-  // Before anybody is let in: where there is no place for the file, nobody is.
+  const { role, group: groups = [], days } = options;
+  const { person, cluster } = await withPeople(options, async (people) => {
+    const { people: all } = await people.list();
+    const wasIn = all.some((each) => each.name === name);
+    if (!options.inherit) expectNothingLeft(name, before, wasIn);
+    const added = await addInto(file, people, { name, role, groups, days }, elsewhere);
+    return { person: added, cluster: people.cluster };
+  });
+  if (options.json) return printJson({ ...person, file, owns });
+  say(`${role} ${name} is let into cluster "${cluster}" for ${days} days, by ${file}`);
+  say(`on their machine: vkctl context add ${file}`);
+  if (owns.length > 0) say(`of an earlier ${name}, and theirs now: ${namesText(owns)}`);
+}
+
+/** The file first: where there is no place for it, nobody is let in. */
+async function addInto(
+  file: string,
+  people: People,
+  whom: Whom,
+  routers: string | undefined,
+): Promise<Person> {
   const fd = opened(file);
-  let person: Person;
   try {
-    const added = await addPerson(plan, { name, role, groups, days });
-    person = added.person;
-    const context: ContextFile = {
-      version: 1,
-      cluster: plan.cluster,
-      syslink: elsewhere ?? syslink,
-      ...added.credential,
-    };
+    const { person, credential } = await people.add(whom);
+    const { cluster, syslink } = people;
+    const context: ContextFile = { version: 1, cluster, syslink: routers ?? syslink, ...credential };
     try {
       writeFileSync(fd, `${JSON.stringify(context, undefined, 2)}\n`);
     } catch (error) {
-      await removePerson(plan, name);
+      await people.remove(whom.name);
       throw notWritten(file, error);
     }
+    return person;
   } catch (error) {
     rmSync(file, { force: true });
     throw error;
   } finally {
     closeSync(fd);
   }
-  if (options.json) return printJson({ ...person, file, owns });
-  say(`${role} ${name} is let into cluster "${plan.cluster}" for ${days} days, by ${file}`);
-  say(`on their machine: vkctl context add ${file}`);
-  if (owns.length > 0) say(`of an earlier ${name}, and theirs now: ${namesText(owns)}`);
 }
 
 function opened(file: string): number {
@@ -189,8 +176,7 @@ const notWritten = (file: string, cause: unknown): Failure =>
   new Failure(`cannot write ${file}: ${reasonOf(cause)}`, { fix: 'Choose another with --out.', cause });
 
 async function list(options: ListOptions): Promise<void> {
-  const { plan, startedMs } = await recordWithPeople('user ls', options);
-  const people = listPeople(plan);
+  const { people, starter: admin, startedMs } = await withPeople(options, (all) => all.list());
   if (options.json) return printJson(people);
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
   const rowOf = ({ name, role, groups, sinceMs, untilMs, removedMs }: Person): string[] => [
@@ -201,19 +187,21 @@ async function list(options: ListOptions): Promise<void> {
         ? `over ${day(untilMs)}`
         : day(untilMs),
   ];
-  const starter = [adminName(), 'admin', '-', day(startedMs), 'the cluster ends'];
+  const starter = [admin, 'admin', '-', day(startedMs), 'the cluster ends'];
   const heads = ['NAME', 'ROLE', 'GROUPS', 'SINCE', 'UNTIL'].map((head) => ({ head }));
-  if (options.quiet) return printNames([adminName(), ...people.map(({ name }) => name)]);
+  if (options.quiet) return printNames([admin, ...people.map(({ name }) => name)]);
   print(table(heads, [starter, ...people.map(rowOf)]));
 }
 
 async function remove(name: string, options: ClusterOption & { json?: boolean }): Promise<void> {
-  const { plan } = await recordWithPeople('user rm', options);
-  const person = await removePerson(plan, name);
+  const { person, cluster } = await withPeople(options, async (people) => ({
+    person: await people.remove(name),
+    cluster: people.cluster,
+  }));
   const owns = (await leftBy(name, options))?.dataspaces ?? [];
   if (options.json) return printJson({ ...person, owns });
   const { role } = person;
-  say(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
+  say(`${role} ${name} is let into cluster "${cluster}" no more`);
   if (owns.length > 0)
     say(
       `what they had stays theirs: ${namesText(owns)}; to give it to somebody: vkctl ds chown OWNER NAME ...`,

@@ -91,7 +91,7 @@ export function addVkernel(program: Command): void {
       'vkctl vkernel create guest --cluster work --join 10.0.0.1 --token odo1.AbC... --memory 1G --cpus 2',
       'this machine is a node of cluster work, too',
     ],
-    ['vkctl vkernel create web --memory 1G --processes 10', 'on each node'],
+    ['vkctl vkernel create web --memory 1G --processes 10', 'on each node, also those that join later'],
     ['vkctl vkernel create batch --node node2 --cpu-weight 10', 'gives way to all others'],
     ['vkctl vkernel create default --user alice --cpus 1', "alice's, before she comes"],
   ]);
@@ -194,11 +194,13 @@ async function createOne(name: string, options: CreateOptions): Promise<void> {
   if (options.join !== undefined || options.token !== undefined) return await lodgeHere(name, options);
   expectNoLodger(name, options);
   const names = namesOf(options);
+  const later = new Later(options);
   const made = await withCluster(options, ({ vkernels }) =>
-    vkernels.create(which(name, options), quotaOf(options), { names }),
+    vkernels.create(which(name, options), quotaOf(options), { names, onAway: later.onAway }),
   );
   if (options.json) printJson(made.map(plain));
   else sayQuotas(name, made);
+  later.tell(`what virtual kernel ${name} may have counts`);
 }
 
 async function setOne(name: string, options: QuotaOptions): Promise<void> {
@@ -211,11 +213,31 @@ async function setOne(name: string, options: QuotaOptions): Promise<void> {
       exitCode: EXIT.usage,
     });
   if (lodger !== undefined) return await setLodger(lodger, options);
+  const later = new Later(options);
   const changed = await withCluster(options, ({ vkernels }) =>
-    vkernels.set(which(name, options), change, { names }),
+    vkernels.set(which(name, options), change, { names, onAway: later.onAway }),
   );
   if (options.json) printJson(changed.map(plain));
   else sayQuotas(name, changed);
+  later.tell(`what virtual kernel ${name} may have counts`);
+}
+
+/** Nodes that rest or are away, and take it when they are back. */
+class Later {
+  readonly #isPlain: boolean;
+  #away: string[] = [];
+
+  constructor({ json }: PlaceOptions) {
+    this.#isPlain = json !== true;
+  }
+
+  readonly onAway = (nodes: string[]): void => {
+    this.#away = nodes;
+  };
+
+  tell(what: string): void {
+    if (this.#isPlain && this.#away.length > 0) say(`${what} on ${this.#away.join(', ')} when that is back`);
+  }
 }
 
 /** A line for all nodes on which it may have the same. */
@@ -241,9 +263,13 @@ async function haltOne(name: string, options: PlaceOptions): Promise<void> {
 async function removeOne(name: string, options: PlaceOptions): Promise<void> {
   const lodger = lodgerOf(name, options);
   if (lodger !== undefined) return await removeLodger(lodger, options);
-  const removed = await withCluster(options, ({ vkernels }) => vkernels.remove(which(name, options)));
+  const later = new Later(options);
+  const removed = await withCluster(options, ({ vkernels }) =>
+    vkernels.remove(which(name, options), { onAway: later.onAway }),
+  );
   if (options.json) printJson(removed.map((each) => ({ name, ...each })));
-  else say(`virtual kernel ${name} of ${nodesOf(removed)} may have what any may`);
+  else if (removed.length > 0) say(`virtual kernel ${name} of ${nodesOf(removed)} may have what any may`);
+  later.tell(`virtual kernel ${name} may have what any may`);
 }
 
 const nodesOf = (each: readonly { node: string }[]): string => each.map(({ node }) => node).join(', ');

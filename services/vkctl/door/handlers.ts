@@ -1,6 +1,8 @@
 // What people ask of the door, through the routers.
 import { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
+import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import {
   type DoorService,
@@ -10,13 +12,16 @@ import {
   NodeState,
 } from '@odonata/proto/door/v1/door';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { shownCaller } from '@odonata/rpc/identity/identity.ts';
+import { roleOf, shownCaller } from '@odonata/rpc/identity/identity.ts';
+import { PERSON } from '@odonata/rpc/identity/person.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
-import { notFound } from '@odonata/rpc/refusal.ts';
+import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
 import { RELEASE } from '@odonata/rpc/wire-version.ts';
+import { adminName, authorityDir } from '../cluster/certificates.ts';
 import { farAddress } from '../cluster/hosts.ts';
 import { type Member, membersIn, type NodesFile } from '../cluster/nodes-file.ts';
+import { certifyPerson, listPeople, PERSON_ROLES, type Person, removePerson } from '../cluster/people.ts';
 import type { ClusterPlan, ClusterRecord } from '../cluster/record.ts';
 import { Failure } from '../failure.ts';
 import { routerPortsOf } from '../supervisor/service-spec.ts';
@@ -29,11 +34,16 @@ export const AWAY_MS = 5_000;
 /** Of a token, where nothing is said. */
 const TTL_MS = 3_600_000;
 
+/** What of a cluster's people is changed is an event. */
+type PersonChange = 'person-added' | 'person-removed';
+
 export interface DoorHandlersOptions {
   readonly plan: ClusterPlan;
   readonly desk: Desk;
   readonly tokens: TokenBook;
   readonly folder: TlsFolder;
+  /** For events. */
+  readonly happened: (kind: PersonChange, text: string, person: string) => void;
   /** What the supervisor of this machine tells now. */
   readonly read: () => ClusterRecord | undefined;
 }
@@ -87,8 +97,57 @@ export function doorHandlers(o: DoorHandlersOptions): Handlers<typeof DoorServic
       if ((await desk.remove(node)) === undefined) throw memberNamed(node);
       return { node: before };
     },
+    async addPerson({ name, role, groups, days, request }, { caller }) {
+      for (const each of [name, ...groups])
+        if (!PERSON.test(each))
+          throw invalidField('name', `${JSON.stringify(each)} is no name of a person or group`);
+      const word = PERSON_ROLES.find((each) => roleOf(each) === role);
+      if (word === undefined) throw invalidField('role', `a person is ${PERSON_ROLES.join(', ')}`);
+      // Never a new one: whoever it certified would be nobody here.
+      if (!existsSync(join(authorityDir(plan), 'ca.key')))
+        throw new RpcError(Code.FailedPrecondition, 'the key of the authority is gone');
+      const whom = { name, role: word, groups, days: days || YEAR_DAYS };
+      const { person, credential } = await certifyPerson(plan, whom, request).catch((error) => {
+        throw refusal(error);
+      });
+      o.happened('person-added', `${shownCaller(caller)} let ${word} ${name} in`, name);
+      return { person: shownPerson(person), ...credential };
+    },
+    listPeople: () => ({
+      people: listPeople(plan).slice(0, PEOPLE_SHOWN).map(shownPerson),
+      starter: adminName(),
+      startedMs: BigInt(o.read()?.startedMs ?? 0),
+    }),
+    async removePerson({ name }, { caller }) {
+      const person = await removePerson(plan, name).catch((error) => {
+        throw refusal(error);
+      });
+      o.happened('person-removed', `${shownCaller(caller)} put ${person.role} ${name} out`, name);
+      return { person: shownPerson(person) };
+    },
   };
 }
+
+const YEAR_DAYS = 365;
+/** As many as there may be. */
+const PEOPLE_SHOWN = 10_000;
+
+const shownPerson = ({ name, role, groups, serial, sinceMs, untilMs, removedMs }: Person) => ({
+  ...{
+    name,
+    role: roleOf(role)!,
+    groups: [...groups],
+    serial,
+    sinceMs: BigInt(sinceMs),
+    untilMs: BigInt(untilMs),
+  },
+  ...(removedMs !== undefined && { removedMs: BigInt(removedMs) }),
+});
+
+const refusal = (error: unknown): unknown =>
+  error instanceof Failure
+    ? new RpcError(Code.FailedPrecondition, `${error.message}. ${error.fix ?? ''}`.trim(), { cause: error })
+    : error;
 
 const shownToken = ({
   id,

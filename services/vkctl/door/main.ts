@@ -58,7 +58,10 @@ runService({
     endpoint.serve(EventService, events.handlers());
     endpoint.serve(
       DoorService,
-      doorHandlers({ plan, desk, tokens, folder, read: () => readRecord(clusterFile) }),
+      doorHandlers({
+        ...{ plan, desk, tokens, folder, read: () => readRecord(clusterFile) },
+        happened: (kind, text, person) => events.add(kind, text, { person }),
+      }),
     );
     const refused = (attempt: string, peer: string, text: string) => security.refused(attempt, peer, text);
     const machines = await serveMachines({ listen: config.listen, folder, desk, log, refused });

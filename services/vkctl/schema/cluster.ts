@@ -257,4 +257,5 @@ export const allowedFolder = z.strictObject({
   node: z.string(),
   path: z.string(),
   readOnly: z.boolean(),
+  away: z.literal(true).optional().describe('the node rests or is away, and takes it when it is back'),
 });

@@ -224,7 +224,10 @@ export class Spawns {
     const line = this.streams.open(parent, number, token, streams);
     try {
       const pid = await line.started(
-        peer.client.spawn(requestsOf(start, module, line.requests()), { signal: line.signal }),
+        peer.client.spawn(requestsOf(start, module, line.requests()), {
+          signal: line.signal,
+          lasting: 'with-caller',
+        }),
       );
       const isWanted = home.spawned(token, pid);
       relatives.changed([]);

@@ -12,7 +12,11 @@ import { keeperHandlers } from './keeper-handlers.ts';
 const records = new Map<string, { revision: number; value: StoredRecord }>();
 let revision = 0;
 const store = {
-  list: async () => ({ revision, entries: [...records].map(([key, kept]) => ({ key, ...kept })) }),
+  list: async () => ({
+    revision,
+    wanted: [],
+    entries: [...records].map(([key, kept]) => ({ key, ...kept })),
+  }),
   swap: async (key: string, expected: number, value: StoredRecord | undefined) => {
     if ((records.get(key)?.revision ?? 0) !== expected) throw new RpcError(Code.Aborted, 'another revision');
     records.set(key, { revision: ++revision, value: value! });

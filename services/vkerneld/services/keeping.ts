@@ -11,6 +11,7 @@ import { Keeper } from '@odonata/services/keeper.ts';
 import type { KeeperAction, KeeperEvent } from '@odonata/services/keeper-messages.ts';
 import { members } from '../relatives/lost-nodes.ts';
 import type { RunPlace } from '../run.ts';
+import type { WantedHere } from '../wanted/wanted-here.ts';
 import { Instances } from './instances.ts';
 import { Programs } from './programs.ts';
 import { instanceOfVkernel, vkernelOf } from './service-vkernel.ts';
@@ -26,6 +27,7 @@ export class Keeping {
   readonly #instances: Instances;
   readonly #place: RunPlace;
   readonly #store: ServiceStore;
+  readonly #wanted: Pick<WantedHere, 'take'>;
   readonly #syslink: () => SyslinkEndpoint | undefined;
   readonly #events: EventLog;
   readonly #log: Logger;
@@ -38,6 +40,8 @@ export class Keeping {
   constructor(options: {
     place: RunPlace;
     store: ServiceStore;
+    /** Takes what nodes are told, which comes with the records of services. */
+    wanted: Pick<WantedHere, 'take'>;
     syslink: () => SyslinkEndpoint | undefined;
     events: EventLog;
     log: Logger;
@@ -45,6 +49,7 @@ export class Keeping {
     const { place } = options;
     this.#place = place;
     this.#store = options.store;
+    this.#wanted = options.wanted;
     this.#syslink = options.syslink;
     this.#events = options.events;
     this.#log = options.log;
@@ -102,9 +107,10 @@ export class Keeping {
 
   async #view(): Promise<void> {
     try {
-      const { revision, entries } = await this.#store.list();
+      const { revision, entries, wanted } = await this.#store.list();
       this.#services = entries.filter(({ value }) => value.kind === 'service').length;
       this.#step({ type: 'view', revision, entries });
+      await this.#wanted.take(revision, wanted);
     } catch (error) {
       this.#log.debug({ err: error }, 'the records of services are not to be had');
     }

@@ -9,6 +9,8 @@ import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import type { Entry } from '@odonata/services/known-records.ts';
 import { recordOf, recordText, type StoredRecord } from '@odonata/services/record.ts';
+import { isWantedKey, wantedIn } from '@odonata/services/wanted.ts';
+import type { WantedEntry } from '../wanted/wanted-here.ts';
 
 const ANSWER_MS = 2_000;
 const PART_MS = 5_000;
@@ -22,6 +24,8 @@ type Records = Client<typeof RecordService>;
 export interface Listed {
   readonly revision: number;
   readonly entries: readonly Entry[];
+  /** What nodes are told, beside the records of services. */
+  readonly wanted: readonly WantedEntry[];
 }
 
 export class ServiceStore {
@@ -40,7 +44,11 @@ export class ServiceStore {
       const record = recordOf(value);
       return record === undefined ? [] : [{ key, revision: Number(revision), value: record }];
     });
-    return { revision: Number(revision), entries };
+    const wanted = records.flatMap(({ key, revision, value }) => {
+      const record = isWantedKey(key) ? wantedIn(value) : undefined;
+      return record === undefined ? [] : [{ key, revision: Number(revision), record }];
+    });
+    return { revision: Number(revision), entries, wanted };
   }
 
   /** Once. @throws RpcError ABORTED: it is not stored, and never will be; any other: nobody knows */
