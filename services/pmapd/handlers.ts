@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { FaultsRequest, PmapService, SessionRequest, VkernelHello } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { heapBytes, residentBytes } from '@odonata/rpc/heap.ts';
 import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { shownCaller } from '@odonata/rpc/identity/identity.ts';
 import { requesterOf } from '@odonata/rpc/identity/requester.ts';
@@ -334,6 +335,10 @@ export function pmapHandlers(
         transferInFlightBytes: BigInt(inFlightBytes),
         wire: wireSpoken(),
         cores: availableParallelism(),
+        handmadeVmspaces: BigInt(node.handmade.count),
+        loopDelayMs: node.loopDelay.longestMs(),
+        heapBytes: BigInt(heapBytes()),
+        residentBytes: BigInt(residentBytes() ?? 0),
         ...(node.pageout && { pageout: node.pageout.stats }),
       };
     },

@@ -40,12 +40,14 @@ import { VMSPACES_MAX } from '../../services/pmapd/sessions/session-vmspaces.ts'
 import { UNTOLD_MAX } from '../../services/pmapd/sessions/teller.ts';
 import { ENTRIES_MAX } from '../../services/pmapd/sessions/vmspace.ts';
 import { FLUSHES_MAX } from '../../services/pmapd/vmspaces/flush.ts';
-import { HANDMADE_ENTRIES_MAX } from '../../services/pmapd/vmspaces/handmade.ts';
 import {
+  ENTRIES_OF_NODE,
+  ENTRIES_OF_ONE,
   HANDMADE_BYTES_OF_ONE,
+  HANDMADE_ENTRIES_MAX,
   HANDMADE_MAX,
   HANDMADE_OF_ONE,
-} from '../../services/pmapd/vmspaces/handmade-table.ts';
+} from '../../services/pmapd/vmspaces/handmade/owner.ts';
 import {
   BACKLOG,
   BACKLOG_MAX as WATCH_BACKLOG_MAX,
@@ -265,9 +267,24 @@ const PARTS: Record<string, readonly Row[]> = {
       EXHAUSTED,
       '`--vmspace-bytes`',
     ],
-    ['a node', 'vmspaces made by hand', count(HANDMADE_MAX), EXHAUSTED],
+    ['a node', 'vmspaces made by hand', count(HANDMADE_MAX), EXHAUSTED, '`--node-vmspaces`'],
+    ['a call', 'vmspaces made or ended by hand', count(4_096), INVALID],
     ['a node', 'frames of their private memory', 'an eighth', EXHAUSTED, '`--node-memory`'],
     ['a vmspace made by hand', 'map entries', count(HANDMADE_ENTRIES_MAX), EXHAUSTED],
+    [
+      'a person on a node',
+      'map entries of these',
+      `${count(ENTRIES_OF_ONE)}, or 4 a vmspace that they may make`,
+      EXHAUSTED,
+      '`--vmspaces`',
+    ],
+    [
+      'a node',
+      'map entries of these',
+      `${count(ENTRIES_OF_NODE)}, or 4 a vmspace that it may have`,
+      EXHAUSTED,
+      '`--node-vmspaces`',
+    ],
     ['a vmspace', 'watches', count(WATCHES_OF_VMSPACE), EXHAUSTED],
     ['a person on a node', 'watches', count(WATCHES_OF_ONE), EXHAUSTED],
     ['a node', 'watches', count(WATCHES_MAX), EXHAUSTED],
