@@ -110,7 +110,7 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       const each = await manyEntries(node, ctx, space, entries, count);
       if (node.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
       const { user } = requesterOf(ctx);
-      const about = { count, sizeBytes: Number(sizeBytes), idleMs, entriesEach: entries.length };
+      const about = { count, sizeBytes: Number(sizeBytes), idleMs };
       const made = handmade.createMany(user, about, each);
       return { firstVmspace: made.first, count, idleMs: made.idleMs };
     },

@@ -8,9 +8,9 @@ import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Node } from '../node.ts';
 import { asked } from '../sessions/asked.ts';
 import { type AddressSpace, type Entry, expectPages } from './address-space.ts';
+import type { ManyEntries } from './handmade/handmade-table.ts';
 
 /**
- * @returns what the i-th of them maps
  * @throws RpcError ALREADY_EXISTS, INVALID_ARGUMENT, OUT_OF_RANGE; what opening a dataspace is refused with
  */
 export async function manyEntries(
@@ -19,7 +19,7 @@ export async function manyEntries(
   space: Pick<AddressSpace, 'shown' | 'sizeBytes'>,
   entries: readonly ManyEntry[],
   count: number,
-): Promise<(i: number) => Entry[]> {
+): Promise<ManyEntries> {
   const ranges = entries.toSorted((a, b) => (a.address < b.address ? -1 : 1));
   for (const [i, { address, lengthBytes, offsetBytes, stepBytes, dataspace }] of ranges.entries()) {
     expectPages(space, address, lengthBytes);
@@ -38,7 +38,7 @@ export async function manyEntries(
         `entries: that at 0x${address.toString(16)} overlaps that at 0x${before.address.toString(16)}`,
       );
   }
-  const opened: { entry: Entry; stepBytes: number }[] = [];
+  const opened: Entry[] = [];
   for (const { address, lengthBytes, dataspace: name, offsetBytes, stepBytes, writable } of ranges) {
     const entry = { address: Number(address), lengthBytes: Number(lengthBytes), writable };
     let dataspace: SharedDataspace | undefined;
@@ -51,13 +51,9 @@ export async function manyEntries(
       }
     }
     opened.push({
-      entry: {
-        ...{ ...entry, dataspace, advice: Advice.NORMAL },
-        offsetBytes: dataspace === undefined ? 0 : Number(offsetBytes),
-      },
-      stepBytes: Number(stepBytes),
+      ...{ ...entry, dataspace, advice: Advice.NORMAL },
+      offsetBytes: dataspace === undefined ? 0 : Number(offsetBytes),
     });
   }
-  return (i) =>
-    opened.map(({ entry, stepBytes }) => ({ ...entry, offsetBytes: entry.offsetBytes + i * stepBytes }));
+  return { entries: opened, stepBytes: ranges.map(({ stepBytes }) => Number(stepBytes)) };
 }

@@ -39,7 +39,7 @@ export interface StartOptions {
   /** That one user may own. */
   userDataspaces?: number;
   /** Made by hand, of each node, also of one user. */
-  nodeVmspaces?: number;
+  nodeVmspaces?: number | undefined;
   /** The collector of traces. */
   traceOtlp?: string;
   /** Part of what begins that is traced. */

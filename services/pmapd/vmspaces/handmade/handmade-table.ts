@@ -45,6 +45,12 @@ export interface HandmadeOptions {
   watched(): Iterable<bigint>;
 }
 
+/** What each of many maps: in the order of addresses, each so much further in its dataspace than the one before. */
+export interface ManyEntries {
+  readonly entries: readonly Entry[];
+  readonly stepBytes: readonly number[];
+}
+
 export class HandmadeVmspaces implements OwnerNode {
   readonly node: string;
   readonly limits: Limits;
@@ -115,7 +121,7 @@ export class HandmadeVmspaces implements OwnerNode {
         `${ownerName} has a vmspace "${name}" on ${this.node} already: ${taken}`,
       );
     owner.expectVmspaces(1);
-    const vmspace = this.add(owner, about);
+    const vmspace = this.at(this.add(owner, about));
     if (name !== '') {
       owner.byName.set(name, vmspace.id);
       this.store.names.set(vmspace.row, name);
@@ -125,26 +131,26 @@ export class HandmadeVmspaces implements OwnerNode {
 
   /**
    * So many without names, with ids beside each other: all of them, or none.
-   * @param entriesOf what the first one maps, the second one, and so on
    * @returns the first id
    * @throws RpcError RESOURCE_EXHAUSTED
    */
   createMany(
     ownerName: string,
-    about: { count: number; sizeBytes: number; idleMs: number; entriesEach: number },
-    entriesOf: (i: number) => readonly Entry[],
+    about: { count: number; sizeBytes: number; idleMs: number },
+    { entries, stepBytes }: ManyEntries,
   ): { first: bigint; idleMs: number } {
     const owner = this.owner(ownerName);
-    const { count, entriesEach } = about;
+    const { count } = about;
     owner.expectVmspaces(count);
-    owner.expectEntries('each of them', 0, entriesEach, count);
-    let first: Handmade | undefined;
-    for (let i = 0; i < count; i++) {
-      const vmspace = this.add(owner, about);
-      first ??= vmspace;
-      for (const entry of entriesOf(i)) vmspace.map(entry);
+    owner.expectEntries('each of them', 0, entries.length, count);
+    const first = this.add(owner, about);
+    for (let i = 0, row = first; i < count; i++) {
+      if (i > 0) row = this.add(owner, about);
+      this.store.fill(row, entries, (entry) => entries[entry]!.offsetBytes + i * stepBytes[entry]!);
     }
-    return { first: first!.id, idleMs: first!.idleMs };
+    owner.counted(count * entries.length);
+    const { id, idleMs } = this.at(first);
+    return { first: id, idleMs };
   }
 
   private owner(name: string): Owner {
@@ -153,14 +159,13 @@ export class HandmadeVmspaces implements OwnerNode {
     return known === undefined ? new Owner(name, this) : this.owners.get(known)!;
   }
 
-  private add(owner: Owner, { sizeBytes, idleMs }: { sizeBytes: number; idleMs: number }): Handmade {
+  private add(owner: Owner, { sizeBytes, idleMs }: { sizeBytes: number; idleMs: number }): number {
     owner.count++;
-    const row = this.store.addSpace({
+    return this.store.addSpace({
       ...{ id: this.o.nextId(), owner: this.owners.take(owner), nowMs: monotonicMs() },
       sizeBytes: sizeBytes || HANDMADE_BYTES_MAX,
       idleMs: idleMs || IDLE_MS,
     });
-    return new Handmade(this.store, row, owner);
   }
 
   destroy(vmspace: Handmade): void {
@@ -184,8 +189,7 @@ export class HandmadeVmspaces implements OwnerNode {
       if (row !== undefined) spaces.lastUsedMs.note(row, nowMs);
     }
     let ended = 0;
-    for (const row of spaces.all()) {
-      if (nowMs - spaces.lastUsedMs.get(row) < spaces.idleMs.get(row)) continue;
+    for (const row of spaces.idleAt(nowMs)) {
       // The rest is for the next look.
       if (ended === IDLE_A_LOOK) break;
       ended++;

@@ -9,7 +9,7 @@ import type { SharedDataspace } from '../../memory/shared-dataspace.ts';
 import type { Entry } from '../address-space.ts';
 import { Counted } from './counted.ts';
 import { IdIndex } from './id-index.ts';
-import { NONE, Rows } from './rows.ts';
+import { CHUNK_ROWS, NONE, Rows } from './rows.ts';
 
 class SpaceRows extends Rows {
   readonly id = this.column('f64');
@@ -19,6 +19,17 @@ class SpaceRows extends Rows {
   readonly owner = this.column('u32');
   readonly firstEntry = this.column('u32');
   readonly entries = this.column('u32');
+
+  /** Those that were not used for as long as they may be. Looked at in a few milliseconds, however many there are. */
+  *idleAt(nowMs: number): Generator<number> {
+    for (const [at, lastUsedMs] of this.lastUsedMs.chunks.entries()) {
+      const idleMs = this.idleMs.chunks[at];
+      if (lastUsedMs === undefined || idleMs === undefined) continue;
+      for (let i = 0; i < CHUNK_ROWS; i++)
+        if (nowMs - lastUsedMs[i]! >= idleMs[i]! && this.isTaken(at * CHUNK_ROWS + i))
+          yield at * CHUNK_ROWS + i;
+    }
+  }
 }
 
 /** `next` is the entry behind it. */
@@ -131,6 +142,20 @@ export class Store {
       spaces.entries.set(space, spaces.entries.get(space) - dropped);
       told(space, dropped);
     }
+  }
+
+  /** What a new one maps, in order; `offsetOf` each of its entries it begins. */
+  fill(space: number, sorted: readonly Entry[], offsetOf: (entry: number) => number): void {
+    const { spaces, entries } = this;
+    let first = NONE;
+    for (let i = sorted.length - 1; i >= 0; i--) {
+      const made = this.makeEntry(sorted[i]!);
+      entries.offsetBytes.note(made, offsetOf(i));
+      entries.next.set(made, first);
+      first = made;
+    }
+    spaces.firstEntry.set(space, first);
+    spaces.entries.set(space, sorted.length);
   }
 
   private makeEntry({ address, lengthBytes, offsetBytes, dataspace, writable, advice }: Entry): number {
