@@ -42,6 +42,7 @@ import { lockNode } from './handover/node-lock.ts';
 import { Predecessor } from './handover/predecessor.ts';
 import { StandbyServer } from './handover/standby-server.ts';
 import { clearDoors, handOverAddress, succeed } from './handover/successor.ts';
+import { countingLimits } from './limit-of.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { vmspaceHandlers } from './vmspaces/handlers.ts';
@@ -114,8 +115,8 @@ export async function serve(
     const { security } = node;
     const server = createRpcServer({ name: 'pmapd', log, meter, security });
     const pmap = pmapHandlers(node, () => door!, nodeIndex, gate);
-    const dataspaces = dataspaceHandlers(node);
-    const vmspaces = vmspaceHandlers(node);
+    const dataspaces = countingLimits(node.limits, dataspaceHandlers(node));
+    const vmspaces = countingLimits(node.limits, vmspaceHandlers(node));
     server
       .add(PmapService, pmap)
       .add(DataspaceService, dataspaces)
@@ -160,7 +161,9 @@ export async function serve(
   clearFrozen(config.socketDir);
   await inner.listen(`unix:${sockets.pmap}`);
   // After the socket above: virtual kernels that move take the door for the sign that somebody answers there.
-  door = new DescriptorDoor(sockets.userfault, guests);
+  door = new DescriptorDoor(sockets.userfault, guests, (who, reason) =>
+    node.limits.count('door', who, reason),
+  );
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   // Where another one handed over, virtual kernels wait: it can wait longer than they.
   if (pausedAtMs === undefined) clearMemoryDir(config.memoryDir, log, node.files());

@@ -106,6 +106,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   alloc: kernel('alloc.c'),
   fib: kernel('fib.c'),
   touch: kernel('touch.c'),
+  chosen: kernel('chosen.c'),
   stream: kernel('stream.c'),
   relatives: kernel('relatives.c'),
   sections: kernel('sections.c'),

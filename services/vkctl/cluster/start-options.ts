@@ -38,6 +38,8 @@ export interface StartOptions {
   leaseMs?: number;
   /** That one user may own. */
   userDataspaces?: number;
+  /** Made by hand, of each node, also of one user. */
+  nodeVmspaces?: number | undefined;
   /** The collector of traces. */
   traceOtlp?: string;
   /** Part of what begins that is traced. */

@@ -46,6 +46,7 @@ interface UpOptions extends ClusterOption {
   fresh?: boolean;
   leaseMs?: number;
   userDataspaces?: number;
+  nodeVmspaces?: number;
   insecure?: boolean;
   allowUnconfined?: LayerName[];
   vkernelUids?: number;
@@ -145,6 +146,11 @@ export function addUp(program: Command): void {
       wholeNumber(1, 100_000),
     )
     .option(
+      '--node-vmspaces <count>',
+      'vmspaces that people may make by hand on each node, each person as many as all: else 4096, and 256 of one',
+      wholeNumber(1, 1_000_000),
+    )
+    .option(
       '--trace-otlp <address>',
       'collector of OpenTelemetry that takes traces by OTLP over gRPC, as 127.0.0.1:4317 (docs/traces.md)',
       collector,
@@ -225,6 +231,7 @@ async function up(options: UpOptions): Promise<void> {
     fresh: options.fresh,
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
+    nodeVmspaces: options.nodeVmspaces,
     insecure: options.insecure,
     allowUnconfined: options.allowUnconfined,
     vkernelUids: options.vkernelUids,
