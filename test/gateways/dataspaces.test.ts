@@ -9,14 +9,16 @@ let both: TwoClusters;
 
 beforeAll(async () => {
   both = await TwoClusters.up(2_000);
-  both.allow({ exports: ['table'] });
+  both.allow({ exports: ['table'], shared: ['shared'] });
   const { north, south } = both;
   await north.cluster.vkctl(['ds', 'create', 'table', '16K', '--mode', '604']);
+  await north.cluster.vkctl(['ds', 'create', 'shared', '8K', '--mode', '606']);
   await north.cluster.vkctl(['vkernel', 'create', 'asks', '--may-connect', `:seen@${south.name}`]);
   await south.cluster.vkctl(['vkernel', 'create', 'answers', '--may-listen', ':seen']);
   north.serve();
   south.serve();
   await both.mapped();
+  await both.mapped(both.shared);
 }, 180_000);
 
 afterAll(async () => {
@@ -72,6 +74,31 @@ test('a fault over the line takes one round trip', async () => {
   expect(took[0]!).toBeGreaterThan(2 * DELAY_MS - 5);
   expect(took[0]!).toBeLessThan(4 * DELAY_MS);
 }, 60_000);
+
+test('programs of both add to the same words, and no addition is lost', async () => {
+  const { north, south, shared } = both;
+  const adds = (side: typeof north, node: string, name: string) =>
+    side.cluster.start(node, 'far', ['add', name, '20', '5']);
+  const adders = await Promise.all([
+    adds(north, 'node1', 'shared'),
+    adds(north, 'node2', 'shared'),
+    adds(south, 'node1', shared),
+    adds(south, 'node2', shared),
+  ]);
+  const longest: number[] = [];
+  for (const adder of adders) {
+    const { code, stdout, stderr } = await adder.end();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    longest.push((JSON.parse(stdout.toString()) as { longestNs: number }).longestNs / 1e6);
+  }
+  for (const [side, name] of [
+    [north, 'shared'],
+    [south, shared],
+  ] as const)
+    expect(await side.cluster.json('node1', 'far', ['look', name, 'read'])).toMatchObject({ sum: 2 * 80 });
+  console.log(`an addition to two pages took ${longest.map((ms) => ms.toFixed(0)).join(', ')} ms at most`);
+  expect(await north.peer()).toMatchObject({ lostPages: 0 });
+}, 120_000);
 
 test('it is read, and not written, nor locked', async () => {
   const { cluster } = both.south;
