@@ -115,7 +115,7 @@ peers:
     address: 127.0.0.1:${relay}
     exports: [":seen"]
     users: { "*": visitor }
-    dataspaces: { imports: [table, shared] }
+    dataspaces: { imports: [table, shared, history] }
 `);
   }
 
