@@ -54,6 +54,7 @@ import { flushByChance } from './vmspaces/flush.ts';
 import { HandmadeVmspaces } from './vmspaces/handmade/handmade-table.ts';
 import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
+import { GatewayPages } from './wire/gateway-pages.ts';
 import { performLine, performSync } from './wire/line-actions.ts';
 import { SyncRelay } from './wire/sync-relay.ts';
 
@@ -102,6 +103,7 @@ export class Node {
   readonly backing: Backing;
   readonly sessions: SessionTable;
   readonly overdue: OverdueFaults;
+  readonly gatewayPages: GatewayPages;
   readonly transfers: Transfers;
   /** The first pid of this node's processes. */
   readonly firstPid: bigint;
@@ -226,7 +228,13 @@ export class Node {
     });
     this.openings = new Openings({
       ...{ name: config.node, incarnation: this.incarnation, line: this.line, memory, descriptors, bus },
+      learned: (about) => this.gatewayPages.learn(about),
       isLeaving: () => this.isLeaving,
+    });
+    this.gatewayPages = new GatewayPages({
+      nameOf: (dataspace) => this.memory.get(dataspace)?.name,
+      directory: () => this.line.directory,
+      log,
     });
     this.overdue = new OverdueFaults({ memory, shortage, events, why: (fault) => whyWaits(this, fault) });
   }

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
-import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import { type Receiver, transferHandlers } from '@odonata/pmap/wire/arriving.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { EventService } from '@odonata/proto/event/v1/event';
@@ -278,9 +277,8 @@ function endUnresumedLater(node: Node): void {
   ).unref();
 }
 
-/** A gateway brings what another cluster lent, and nothing else. */
-function receiverOf({ memory, line, spoilt, traces }: Node): Receiver {
+function receiverOf({ memory, line, spoilt, traces, gatewayPages }: Node): Receiver {
   const takesFrom = ({ role }: Caller, dataspace: bigint): boolean =>
-    role !== Role.GATEWAY || isBorrowed(memory.get(dataspace)?.name ?? '');
+    role !== Role.GATEWAY || gatewayPages.mayBring(dataspace);
   return { memory, line, spoilt, traces, takesFrom };
 }

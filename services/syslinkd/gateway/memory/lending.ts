@@ -8,20 +8,29 @@ import {
   type LenderEvent,
 } from '@odonata/coherency/lending/lender-messages.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
-import { mayRead, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
+import {
+  type AccessMode,
+  mayRead,
+  mayWrite,
+  PAGE_BYTES,
+  type PageRun,
+  type PageState,
+  pageCountOf,
+  unreachable,
+} from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { PeerMeter } from '../peer-meter.ts';
-import type { Policy } from '../policy.ts';
+import type { Peer, Policy } from '../policy.ts';
 import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
 import type { PageStore } from './page-store.ts';
-import { runOf, type Word } from './word.ts';
+import { returnedAs, runOf, type Word } from './word.ts';
 import type { Words } from './words.ts';
 
-type Taken = Extract<RunEvent, { type: 'invalidate' }>;
+type Taken = Extract<RunEvent, { type: 'invalidate' | 'recall' }>;
 type Event = LenderEvent<Taken>;
 
 /** A dataspace that some cluster may borrow. */
@@ -45,8 +54,17 @@ export interface LendingOptions {
   /** Of the gateway at the other end of that line. */
   readonly lifeOf: (peer: string) => string | undefined;
   readonly meter: (peer: string) => PeerMeter;
+  /** Pages that another cluster wrote, and that do not come back. */
+  readonly lost: (peer: string, dataspace: string, run: PageRun) => void;
 }
 
+/** Bytes that came with a word. */
+interface Came {
+  readonly run: PageRun;
+  readonly data: Uint8Array;
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
 const NOT_LOOKED = 'it was not looked for yet';
 const ASK_MS = 5_000;
 /** One that is there is looked for so often, and one that is not. */
@@ -90,12 +108,12 @@ export class Lending {
 
   /** The policy may be another one, and dataspaces may have come and gone. */
   async look(): Promise<void> {
-    const names = new Set([...this.o.policy().peers.values()].flatMap(({ lends }) => [...lends]));
+    const names = new Set([...this.o.policy().peers.values()].flatMap(({ lends }) => [...lends.keys()]));
     let changed = false;
     for (const [name, { id }] of [...this.exports]) {
       if (names.has(name)) continue;
       this.exports.delete(name);
-      this.step({ type: 'export', dataspace: id, pageCount: 0, to: new Set() });
+      this.step({ type: 'export', dataspace: id, pageCount: 0, to: NOBODY, writers: NOBODY });
       changed = true;
     }
     for (const name of names) {
@@ -112,22 +130,23 @@ export class Lending {
       known.lookAtMs = monotonicMs() + (known.trouble === '' ? KNOWN_MS : UNKNOWN_MS);
     }
     // Who may borrow may be others, of what is there.
-    for (const { name, id, sizeBytes } of this.exports.values())
-      if (id !== 0n)
-        this.step({
-          ...{ type: 'export', dataspace: id, pageCount: pageCountOf(sizeBytes), to: this.peersOf(name) },
-        });
+    this.exportAll();
     if (changed) this.offerAll();
   }
 
   /** Another policy is in force: what it takes back goes now. */
   policyChanged(): void {
+    this.exportAll();
+    this.offerAll();
+  }
+
+  private exportAll(): void {
     for (const { name, id, sizeBytes } of this.exports.values())
       if (id !== 0n)
         this.step({
-          ...{ type: 'export', dataspace: id, pageCount: pageCountOf(sizeBytes), to: this.peersOf(name) },
+          ...{ type: 'export', dataspace: id, pageCount: pageCountOf(sizeBytes) },
+          ...{ to: this.peersOf(name), writers: this.peersOf(name, 'WRITE') },
         });
-    this.offerAll();
   }
 
   /** There is a line to a cluster. */
@@ -147,15 +166,18 @@ export class Lending {
         this.step({ type: 'renew', peer, sentMs, homeLeaseMs: this.holder.leftMs });
         return true;
       }
-      case 'wanted':
-        this.step({ type: 'wanted', peer, run: runOf(word.value.pages) });
+      case 'wanted': {
+        const mode = word.value.writing ? 'WRITE' : 'READ';
+        this.step({ type: 'wanted', peer, run: runOf(word.value.pages), mode });
         return true;
-      case 'returned':
-        this.step({
-          ...{ type: 'returned', peer, run: runOf(word.value.pages) },
-          lending: Number(word.value.lending),
-        });
+      }
+      case 'returned': {
+        const { pages, lending, data } = word.value;
+        const run = runOf(pages);
+        const as = returnedAs(run, word.value);
+        this.step({ type: 'returned', peer, run, lending: Number(lending), as }, { run, data });
         return true;
+      }
       default:
         return false;
     }
@@ -173,9 +195,11 @@ export class Lending {
 
   // ---- the policy
 
-  private peersOf(name: string): ReadonlySet<string> {
+  private peersOf(name: string, mode: AccessMode = 'READ'): ReadonlySet<string> {
     const { peers } = this.o.policy();
-    return new Set([...peers.values()].filter(({ lends }) => lends.has(name)).map((peer) => peer.name));
+    const may = ({ lends }: Peer): boolean =>
+      lends.has(name) && (mode === 'READ' || lends.get(name) === mode);
+    return new Set([...peers.values()].filter(may).map((peer) => peer.name));
   }
 
   private offerAll(): void {
@@ -184,11 +208,12 @@ export class Lending {
 
   // What was not looked for yet is not said to be gone.
   private offer(peer: string): void {
-    const lends = this.o.policy().peers.get(peer)?.lends ?? [];
-    for (const name of lends) if ((this.exports.get(name)?.trouble ?? NOT_LOOKED) === NOT_LOOKED) return;
+    const lends = this.o.policy().peers.get(peer)?.lends;
+    for (const name of lends?.keys() ?? [])
+      if ((this.exports.get(name)?.trouble ?? NOT_LOOKED) === NOT_LOOKED) return;
     const dataspaces = [...this.exports.values()]
       .filter(({ name, id, trouble }) => id !== 0n && trouble === '' && this.peersOf(name).has(peer))
-      .map(({ name, id, sizeBytes }) => ({ name, id, sizeBytes }));
+      .map(({ name, id, sizeBytes }) => ({ name, id, sizeBytes, writable: lends?.get(name) === 'WRITE' }));
     this.o.words(peer)?.say(() => ({ case: 'offer', value: { life: this.o.life, dataspaces } }));
   }
 
@@ -238,14 +263,18 @@ export class Lending {
   private ports(): HolderPorts {
     return {
       keeps: (event) => {
-        if (event.type !== 'invalidate') return false;
-        this.step({ type: 'taken', run: event.run, word: event });
+        if (event.type !== 'invalidate' && event.type !== 'recall') return false;
+        this.taken(event);
         return true;
       },
       ready: (run) => {
-        for (const span of this.holder.spansIn(run, mayRead)) this.step({ type: 'ready', run: span });
+        for (const span of this.holder.spansIn(run, mayWrite))
+          this.step({ type: 'ready', run: span, mode: 'WRITE' });
+        for (const span of this.holder.spansIn(run, isReadOnly))
+          this.step({ type: 'ready', run: span, mode: 'READ' });
       },
       failed: (run) => this.step({ type: 'failed', run }),
+      lost: (run) => this.step({ type: 'failed', run }),
       removed: (dataspace) => {
         this.removed(dataspace);
         this.offerAll();
@@ -256,16 +285,27 @@ export class Lending {
     };
   }
 
-  private step(event: Event): void {
-    this.performAll(this.machine.step(event, monotonicMs()));
+  // What was heeded before is said again since the answer was lost: it is heeded again.
+  private taken(word: Taken): void {
+    const { dataspace } = word.run;
+    const mode = word.type === 'recall' ? word.mode : 'WRITE';
+    const isAnswered = (page: number): boolean =>
+      mode === 'WRITE' && this.holder.version(dataspace, page) >= word.version;
+    for (const { isDone, run } of partsOf(word.run, isAnswered))
+      if (isDone) this.holder.heed({ ...word, run });
+      else this.step({ type: 'taken', run, mode, word });
   }
 
-  private performAll(actions: readonly LenderAction<Taken>[]): void {
-    for (const action of actions) this.perform(action);
+  private step(event: Event, came?: Came): void {
+    this.performAll(this.machine.step(event, monotonicMs()), came);
+  }
+
+  private performAll(actions: readonly LenderAction<Taken>[], came?: Came): void {
+    for (const action of actions) this.perform(action, came);
     this.arm();
   }
 
-  private perform(action: LenderAction<Taken>): void {
+  private perform(action: LenderAction<Taken>, came?: Came): void {
     const { store } = this.o;
     const words = (peer: Borrower): Words | undefined =>
       this.borrower(clusterOf(peer)) === peer ? this.o.words(clusterOf(peer)) : undefined;
@@ -273,14 +313,28 @@ export class Lending {
     switch (action.type) {
       case 'lend':
         meter(action.peer).lentPages += action.run.pageCount;
-        words(action.peer)?.lend(action.run, action.lending, (run) => store.read(run));
+        if (action.mode === 'WRITE') this.holder.wrote(action.run);
+        words(action.peer)?.lend(action.run, action.lending, action.mode === 'WRITE', (run) =>
+          store.read(run),
+        );
         return;
       case 'refuse':
         meter(action.peer).refused += 1;
-        words(action.peer)?.sayOf('refused', action.run);
+        words(action.peer)?.refuse(action.run);
         return;
       case 'revoke':
-        words(action.peer)?.sayOfLent('revoked', action.run, action.lending);
+        words(action.peer)?.revoke(action.run, action.lending);
+        return;
+      case 'settle':
+        words(action.peer)?.settle(action.run, action.lending, action.gone);
+        return;
+      case 'take':
+        store.write(action.run, bytesIn(came!, action.run));
+        return;
+      case 'lose':
+        meter(action.peer).lostPages += action.run.pageCount;
+        this.o.lost(clusterOf(action.peer), this.nameOf(action.run.dataspace), action.run);
+        this.holder.forfeit(action.run);
         return;
       case 'renewed': {
         const { sentMs, leaseMs } = action;
@@ -290,7 +344,7 @@ export class Lending {
         return;
       }
       case 'want':
-        this.holder.want(action.run, 'READ', mayRead);
+        this.holder.want(action.run, action.mode, action.mode === 'WRITE' ? mayWrite : mayRead);
         return;
       case 'release':
         this.holder.heed({ ...action.word, run: action.run });
@@ -303,6 +357,10 @@ export class Lending {
     }
   }
 
+  private nameOf(dataspace: bigint): string {
+    return [...this.exports.values()].find(({ id }) => id === dataspace)?.name ?? String(dataspace);
+  }
+
   private arm(): void {
     clearTimeout(this.timer);
     const { nextMs } = this.machine;
@@ -312,4 +370,23 @@ export class Lending {
       Math.max(1, nextMs - monotonicMs() + 1),
     );
   }
+}
+
+const isReadOnly = (state: PageState): boolean => mayRead(state) && !mayWrite(state);
+
+function bytesIn({ run, data }: Came, { firstPage, pageCount }: PageRun): Uint8Array {
+  const from = (firstPage - run.firstPage) * PAGE_BYTES;
+  return data.subarray(from, from + pageCount * PAGE_BYTES);
+}
+
+/** A run by what is so of its pages. */
+function partsOf(run: PageRun, is: (page: number) => boolean): { isDone: boolean; run: PageRun }[] {
+  const parts: { isDone: boolean; run: PageRun }[] = [];
+  for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
+    const last = parts.at(-1);
+    const isDone = is(page);
+    if (last?.isDone === isDone) last.run.pageCount++;
+    else parts.push({ isDone, run: { ...run, firstPage: page, pageCount: 1 } });
+  }
+  return parts;
 }
