@@ -101,6 +101,7 @@ export async function makePlan(options: StartOptions, paths: ClusterPaths): Prom
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
     nodeVmspaces: options.nodeVmspaces,
+    parkAfterMs: options.parkAfterMs,
     storeBytes: chooseStoreBytes(paths, options.storeBytes),
     hadStore: holdsPages(paths),
     traceOtlp: options.traceOtlp || collectorOf({ traceOtlp: '' }) || undefined,

@@ -40,6 +40,8 @@ export interface StartOptions {
   userDataspaces?: number;
   /** Made by hand, of each node, also of one user. */
   nodeVmspaces?: number | undefined;
+  /** How long nothing runs in a virtual kernel until it is parked; 0: it never is. */
+  parkAfterMs?: number | undefined;
   /** The collector of traces. */
   traceOtlp?: string;
   /** Part of what begins that is traced. */

@@ -204,6 +204,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       ...(plan.allowConnect ?? []).flatMap((place) => ['--allow-connect', place]),
       ...(plan.allowUnconfined ?? []).flatMap((layer) => ['--allow-unconfined', layer]),
       ...(plan.unconfined ? ['--unconfined'] : []),
+      ...(plan.parkAfterMs === undefined ? [] : ['--park-after-ms', String(plan.parkAfterMs)]),
     ];
     specs.push(
       service('vkerneld', ports.vkerneld[position]!, [...node, '--syslink', syslink, ...allow], name),

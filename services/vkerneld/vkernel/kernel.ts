@@ -361,6 +361,8 @@ export class Kernel {
             process.input.end();
           }
           this.#asked.ended(pid);
+          // Before it may be parked: it may have left something.
+          this.#reportHas();
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
           if (this.#isEmpty()) this.#onEmpty?.();
