@@ -34,7 +34,7 @@ test('a refusal counts, with who and how to raise it, of a call and of a stream'
       throw new RpcError(Code.NotFound, 'no such thing');
     },
     fine: (request: unknown) => request,
-  }) as Record<string, (request: unknown, ctx: CallContext) => unknown>;
+  }) as unknown as Record<string, (request: unknown, ctx: CallContext) => unknown>;
   expect(calls.raw).toBe(raw);
   expect(calls.fine!(7, alice)).toBe(7);
   expect(() => calls.other!({}, alice)).toThrow('no such thing');
