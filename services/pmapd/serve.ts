@@ -111,8 +111,8 @@ export async function serve(
   let handsOver = false;
   // While another pmap manager of the node runs, for that takes longer than all that comes after its end.
   const prepare = (node: Node) => {
-    const { security } = node;
-    const server = createRpcServer({ name: 'pmapd', log, meter, security });
+    const { security, limits } = node;
+    const server = createRpcServer({ name: 'pmapd', log, meter, security, limits });
     const pmap = pmapHandlers(node, () => door!, nodeIndex, gate);
     const dataspaces = countingLimits(node.limits, dataspaceHandlers(node));
     const vmspaces = countingLimits(node.limits, vmspaceHandlers(node));
@@ -124,7 +124,14 @@ export async function serve(
       .add(TransferService, { ...transferHandlers(receiverOf(node), gate), ...adoptHandler(node) })
       .complete();
     // Virtual kernels reach what is for them, and nothing else.
-    const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter, security, guests });
+    const inner = createRpcServer({
+      name: 'pmapd for virtual kernels',
+      log,
+      meter,
+      security,
+      limits,
+      guests,
+    });
     inner.add(PmapService, pmap).add(DataspaceService, dataspaces).complete();
     const predecessor = new Predecessor({
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },

@@ -62,7 +62,10 @@ import { count, EXHAUSTED, INVALID, type Row, size } from './row.ts';
 
 const PARTS: Record<string, readonly Row[]> = {
   'Every server': [
-    ['an address', 'connections', count(CONNECTIONS_MAX), 'the connection is closed'],
+    [
+      ...(['an address', 'connections', count(CONNECTIONS_MAX)] as const),
+      ...(['the connection is closed', '', 'event `security`: `connections`'] as const),
+    ],
     ['an address of syslinkd', 'connections', count(CONNECTED_LIMIT + 1_000), 'the connection is closed'],
     [
       'an address',
@@ -84,8 +87,11 @@ const PARTS: Record<string, readonly Row[]> = {
       'calls that come then are refused: UNAVAILABLE',
     ],
     ['a call', 'headers, unpacked', size(HEADERS_BYTES), 'it is refused'],
-    ['a caller', 'calls and streams', count(CALLS_MAX), EXHAUSTED],
-    ['a stream', 'messages that its reader has not read', count(UNREAD_MAX), `${EXHAUSTED}, and it ends`],
+    ['a caller', 'calls and streams', count(CALLS_MAX), EXHAUSTED, '', '`calls`, by pmapd'],
+    [
+      ...(['a stream', 'messages that its reader has not read', count(UNREAD_MAX)] as const),
+      ...([`${EXHAUSTED}, and it ends`, '', '`unread`, by pmapd'] as const),
+    ],
     ['a message', 'bytes', size(MAX_MESSAGE_BYTES), EXHAUSTED],
     ['a message', 'fields, at all depths', count(FIELDS_MAX), INVALID],
     ['a list', 'items of one page', count(MAX_ITEMS), INVALID],

@@ -184,7 +184,18 @@ test('whatever two clients do, in any order, comes of it what comes of an array'
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(op, op), { minLength: 12, maxLength: 40, size: 'max' }),
-      fc.array(fc.record({ at: fc.nat(40), ends: fc.boolean(), chunks: fc.nat(4) }), { maxLength: 6 }),
+      fc.array(
+        fc.record({
+          ...{ at: fc.nat(40), chunks: fc.nat(4) },
+          move: fc.constantFrom(
+            'begins' as const,
+            'begins' as const,
+            'ends' as const,
+            'is given up' as const,
+          ),
+        }),
+        { maxLength: 3 },
+      ),
       async (pairs, moves) => {
         const one = new OneNode();
         try {
@@ -209,9 +220,10 @@ test('whatever two clients do, in any order, comes of it what comes of an array'
             ],
           ];
           for (const [turn, pair] of [...begin, ...pairs].entries()) {
-            for (const { ends, chunks } of moves.filter(({ at }) => at === turn))
-              if (ends) one.endMove();
-              else one.beginMove(chunks);
+            for (const { move, chunks } of moves.filter(({ at }) => at === turn))
+              if (move === 'begins') one.beginMove(chunks);
+              else if (move === 'ends') one.endMove();
+              else one.giveUpMove();
             const known = [...ids];
             const ended = await Promise.all(pair.map((each) => done(one.calls, each, known)));
             for (const [i, each] of pair.entries()) {

@@ -3,6 +3,8 @@ import { Advice, EventKind } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, type RpcError } from '@odonata/rpc/error.ts';
 import { collectGarbage, heapBytes } from '@odonata/rpc/heap.ts';
 import { afterEach, expect, test } from 'vitest';
+import { adoptChunks, chunksAhead } from './handmade/carry.ts';
+import { HandmadeVmspaces } from './handmade/handmade-table.ts';
 import { HANDMADE_ENTRIES_MAX } from './handmade/owner.ts';
 import { OneNode, personIs } from './testdata/one-node.ts';
 
@@ -325,4 +327,55 @@ test('20,000 with three map entries each take 300 bytes each at most, are listed
     expect(await end(first, 4_000)).toEqual({ count: 4_000 });
   collectGarbage();
   expect(heapBytes() - before).toBeLessThan(3 << 20);
+});
+
+test('rows that were damaged on their way are no rows; another layout is none that is understood', async () => {
+  start();
+  await made('a');
+  const options = (one.node.handmade as unknown as { o: ConstructorParameters<typeof HandmadeVmspaces>[0] })
+    .o;
+  const next = new HandmadeVmspaces(options);
+  const [part] = chunksAhead(one.node.handmade);
+  const [chunk] = part!.chunks as { columns: Uint8Array }[];
+  adoptChunks(next, { ...part, layout: 2 } as never);
+  expect(next.count).toBe(0);
+  adoptChunks(next, part as never);
+  expect(next.count).toBe(1);
+  chunk!.columns[77]! ^= 1;
+  expect(() => adoptChunks(next, part as never)).toThrow('is damaged');
+  expect(() =>
+    adoptChunks(next, { ...part, chunks: [{ ...chunk, columns: Uint8Array.of(1) }] } as never),
+  ).toThrow();
+  next.letGo();
+});
+
+test('what was mapped of a dataspace that is removed while they are handed over is mapped no more', async () => {
+  start();
+  await one.dataspace('d');
+  await one.dataspace('e');
+  const entries = [privately(1n), { ...privately(2n), dataspace: 'd' }, { ...privately(3n), dataspace: 'e' }];
+  const { firstVmspace: first } = await many(3, { entries });
+  await pwrite(first!, Uint8Array.of(9));
+  one.beginMove(1);
+  await one.calls.vmspaceDestroy({ vmspace: first! + 1n } as never, alice);
+  one.endMove((id) => one.node.memory.get(id)!.name !== 'd');
+  const names = async (vmspace: bigint) => {
+    const { entries: left } = await one.calls.listMapEntries(
+      { vmspace, pageSize: 0, pageToken: '' } as never,
+      alice,
+    );
+    return left!.map(({ address, dataspace }) => [address, dataspace]);
+  };
+  for (const vmspace of [first!, first! + 2n])
+    expect(await names(vmspace)).toEqual([
+      [PAGE, ''],
+      [3n * PAGE, 'e'],
+    ]);
+  const read = { vmspace: first, address: PAGE, length: 1 } as never;
+  expect((await one.calls.vmspacePread(read, alice)).data![0]).toBe(9);
+  // It counts on: the limits are what they were.
+  await mmap(first!, { address: 2n * PAGE });
+  expect(one.node.handmade.entries).toBe(5);
+  expect(await end(first!, 3)).toEqual({ count: 2 });
+  expect([one.node.handmade.entries, one.node.handmade.privatePages]).toEqual([0, 0]);
 });

@@ -33,7 +33,7 @@ export function* chunksAhead(handmade: HandmadeVmspaces): Generator<Part> {
 }
 
 /** All the rest, where nothing changes any more; all, where nothing was copied ahead. */
-export function lastPart(handmade: HandmadeVmspaces, arenaToken: Uint8Array | undefined): Part {
+export function lastPart(handmade: HandmadeVmspaces, arenaToken?: Uint8Array): Part {
   const { store, owners } = handmade;
   for (const table of store.tables) if (!table.isFollowed) table.follow();
   const chunks = [];

@@ -95,7 +95,18 @@ export class OneNode {
     }
   }
 
-  endMove(): void {
+  /** After the last part nobody goes on but the first one. */
+  giveUpMove(): void {
+    const { handmade } = this.node;
+    handmade.freeze();
+    lastPart(handmade);
+    handmade.thaw();
+    this.next?.letGo();
+    [this.next, this.ahead] = [undefined, undefined];
+  }
+
+  /** @param known dataspaces that there are still */
+  endMove(known: (id: bigint) => boolean = () => true): void {
     const { node, next } = this;
     if (next === undefined) return;
     const old = node.handmade;
@@ -103,7 +114,7 @@ export class OneNode {
     const { file } = old.arena;
     const last = lastPart(old, file === undefined ? undefined : new Uint8Array(16));
     node.frames.giveBack(old.privatePages);
-    const dataspace = (id: bigint) => node.memory.get(id);
+    const dataspace = (id: bigint) => (known(id) ? node.memory.get(id) : undefined);
     adoptAll(next, overTheWire(last), {
       ...{ dataspace, nowMs: monotonicMs() },
       claim: () => openSync(`/proc/self/fd/${file}`, 'r+'),
