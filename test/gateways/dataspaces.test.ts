@@ -10,10 +10,11 @@ let both: TwoClusters;
 
 beforeAll(async () => {
   both = await TwoClusters.up(2_000);
-  both.allow({ exports: ['table'], shared: ['shared', HISTORY.name] });
+  both.allow({ exports: ['table'], shared: ['shared', HISTORY.name, 'wide'] });
   const { north, south } = both;
   await north.cluster.vkctl(['ds', 'create', 'table', '16K', '--mode', '604']);
   await north.cluster.vkctl(['ds', 'create', 'shared', '8K', '--mode', '606']);
+  await north.cluster.vkctl(['ds', 'create', 'wide', '96K', '--mode', '606']);
   await north.cluster.vkctl(['ds', 'create', HISTORY.name, HISTORY.size, '--mode', '606']);
   await north.cluster.vkctl(['vkernel', 'create', 'asks', '--may-connect', `:seen@${south.name}`]);
   await south.cluster.vkctl(['vkernel', 'create', 'answers', '--may-listen', ':seen']);
@@ -21,7 +22,11 @@ beforeAll(async () => {
   south.serve();
   await both.mapped();
   await both.mapped(both.shared);
-  await both.mapped(`${HISTORY.name}@${north.name}`);
+  // It has more pages than a gateway has room for.
+  await until('all are there', async () => {
+    const { stdout } = await south.cluster.vkctl(['ds', 'ls', '-q']);
+    return [HISTORY.name, 'wide'].every((name) => stdout.includes(`${name}@`));
+  });
 }, 180_000);
 
 afterAll(async () => {
@@ -117,6 +122,33 @@ test('registers and counters of both are linearizable, also over a line that is 
   expect({ ended, wrong }).toEqual({ ended: [], wrong: [] });
   expect(operations).toBe(4 * 60);
   expect(await both.north.peer()).toMatchObject({ lostPages: 0 });
+}, 120_000);
+
+test('of a dataspace larger than the memory of the gateways the oldest pages are given back', async () => {
+  const { north, south } = both;
+  const wide = `wide@${north.name}`;
+  for (const node of ['node1', 'node2'])
+    expect(await south.cluster.json(node, 'far', ['add', wide, '1', '0'])).toMatchObject({ adds: 1 });
+  const pagesOf = async (side: typeof north) =>
+    (await side.peer())!.dataspaces.reduce((sum, { pages }) => sum + pages, 0);
+  for (const side of [north, south]) expect(await pagesOf(side)).toBeLessThanOrEqual(16);
+  expect(await north.cluster.json('node1', 'far', ['look', 'wide', 'read'])).toMatchObject({ sum: 2 * 24 });
+  expect(await south.cluster.json('node1', 'far', ['look', wide, 'read'])).toMatchObject({ sum: 2 * 24 });
+  for (const side of [north, south]) expect(await pagesOf(side)).toBeLessThanOrEqual(16);
+  expect(await north.peer()).toMatchObject({ lostPages: 0 });
+}, 120_000);
+
+test('a gateway that ends brings what was written home, and hands over what it alone has', async () => {
+  const { north, south, shared } = both;
+  const before = await north.cluster.json('node1', 'far', ['look', 'shared', 'read']);
+  await south.cluster.json('node1', 'far', ['add', shared, '3', '0']);
+  await south.end();
+  await north.end();
+  const after = await north.cluster.json('node2', 'far', ['look', 'shared', 'read']);
+  expect(after['sum']).toBe((before['sum'] as number) + 2 * 3);
+  north.serve();
+  south.serve();
+  await both.mapped();
 }, 120_000);
 
 test('it is read, and not written, nor locked', async () => {

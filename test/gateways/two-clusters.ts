@@ -103,19 +103,21 @@ export class TwoClusters {
     const { north, south, port, relay } = this;
     const lent = [...exports, ...shared.map((name) => ({ name, access: 'read-write' }))];
     north.policy(`listen: 127.0.0.1:${port}
+memory: 64K
 peers:
   - name: ${south.name}
     authority: ${south.show(north)}
     imports: [":seen"]
     dataspaces: { exports: ${JSON.stringify(lent)} }
 `);
-    south.policy(`peers:
+    south.policy(`memory: 64K
+peers:
   - name: ${north.name}
     authority: ${north.show(south)}
     address: 127.0.0.1:${relay}
     exports: [":seen"]
     users: { "*": visitor }
-    dataspaces: { imports: [table, shared, history] }
+    dataspaces: { imports: [table, shared, history, wide] }
 `);
   }
 

@@ -154,7 +154,7 @@ export class PageChanges {
       this.loseAsked(dataspace, page, request);
     } else if (page.owner === reader) {
       this.grant(dataspace, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
-    } else if (page.sharers.includes(reader) && !dataspace.borrowed) {
+    } else if (page.sharers.includes(reader) && !dataspace.borrowed && !this.lenders.has(reader)) {
       this.grant(dataspace, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
     } else if (page.owner !== 0) {
       this.change(dataspace, page, request, {

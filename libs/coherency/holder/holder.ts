@@ -203,6 +203,11 @@ export class Holder {
     }
   }
 
+  // To the directory what was given up may be here still.
+  private noteGivenUp(event: RunEvent, held: HeldDataspace): void {
+    if (event.type === 'release') held.forsaken = true;
+  }
+
   private stepRun(event: RunEvent): void {
     const { dataspace, firstPage, pageCount } = event.run;
     const held = this.dataspaces.get(dataspace);
@@ -213,6 +218,7 @@ export class Holder {
     }
     const known = Math.min(pageCount, held.pageCount - firstPage);
     this.expectPossible(event, held, known);
+    this.noteGivenUp(event, held);
     // A run is needed up to some page and speculative after it.
     const needed = event.type === 'want' ? Math.max(0, Math.min(known, event.neededPages)) : known;
     this.stepSpan(event, dataspace, held, { firstPage, pageCount: needed }, true);
@@ -333,8 +339,8 @@ export class Holder {
 
 // To the directory a copy that was given up may be here still: asked for to write, the page would come without its bytes. So it is read
 // first.
-function afterForsaking(event: RunEvent, { state, version }: HeldPage): RunEvent {
-  const isAsked = event.type === 'want' && event.mode === 'WRITE' && state === 'INVALID' && version > 0;
+function afterForsaking(event: RunEvent, { state }: HeldPage): RunEvent {
+  const isAsked = event.type === 'want' && event.mode === 'WRITE' && state === 'INVALID';
   return isAsked ? { ...event, mode: 'READ' } : event;
 }
 

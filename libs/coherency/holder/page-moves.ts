@@ -50,6 +50,9 @@ export class PageMoves {
       case 'settled':
         this.settled(event, dataspace, page);
         return;
+      case 'release':
+        this.release(dataspace, page);
+        return;
       case 'forfeit':
         this.forfeit(dataspace, page);
         return;
@@ -245,6 +248,12 @@ export class PageMoves {
     page: HeldEntry,
   ): void {
     this.forgetKept(dataspace, page, event.version);
+  }
+
+  private release(dataspace: bigint, page: HeldEntry): void {
+    if (page.state !== 'SHARED' && page.state !== 'SLAVE') return;
+    this.out.drop(dataspace, page);
+    page.state = 'INVALID';
   }
 
   private forfeit(dataspace: bigint, page: HeldEntry): void {

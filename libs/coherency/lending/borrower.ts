@@ -43,6 +43,14 @@ interface Borrowed {
   pages: Map<number, BorrowedPage>;
 }
 
+/** How many pages there are of home, and which of them may go. */
+interface Room {
+  pages: number;
+  /** Of them are on their way back. */
+  leaving: number;
+  oldestLast: { page: BorrowedPage; number: number; dataspace: bigint }[];
+}
+
 /** For what takes no lease: messages on their way, and a broadcast that is said again. */
 const MARGIN_MS = 300;
 
@@ -56,6 +64,7 @@ const RENEW_FIRST_MS = 500;
 
 export class PageBorrower {
   private readonly nodeLeaseMs: number;
+  private readonly pagesMax: number;
   private readonly borrowed = new Map<bigint, Borrowed>();
   private life: bigint | undefined;
   private isUp = false;
@@ -67,10 +76,18 @@ export class PageBorrower {
   /** Pages are taken back, or are. */
   private ending = true;
   private ended = true;
+  /** Somebody waits, since there are as many pages as there may be. */
+  private waitsForRoom = false;
+  /** As it is in this step; undefined: nobody needed to know. */
+  private room: Room | undefined;
 
-  /** @param nodeLeaseMs of the own directory */
-  constructor(nodeLeaseMs: number) {
+  /**
+   * @param nodeLeaseMs of the own directory
+   * @param pagesMax of home at a time: for more the oldest are given back
+   */
+  constructor(nodeLeaseMs: number, pagesMax = Number.POSITIVE_INFINITY) {
     this.nodeLeaseMs = nodeLeaseMs;
+    this.pagesMax = pagesMax;
   }
 
   /**
@@ -141,6 +158,7 @@ export class PageBorrower {
   private begin(nowMs: number): void {
     this.actions = [];
     this.nowMs = nowMs;
+    this.room = undefined;
     this.look();
   }
 
@@ -295,6 +313,7 @@ export class PageBorrower {
     if (asked === undefined || this.ending || !this.isUp || home === 'OWED') return;
     const mode = asked === 'READ' ? 'READ' : 'WRITE';
     if (wants === 'WRITE' || wants === mode) return;
+    if (home === 'NONE' && wants === 'NOTHING' && !this.hasRoom()) return;
     page.wants = mode;
     page.asks++;
     this.say({ type: 'want', run: runOf(dataspace, number), mode });
@@ -302,6 +321,47 @@ export class PageBorrower {
 
   private askAll(): void {
     if (!this.ending) this.forPages((page, number, dataspace) => this.answer(page, number, dataspace));
+  }
+
+  // One more may be asked for; else one that is older goes, and whoever waits is looked at again when it has gone.
+  private hasRoom(): boolean {
+    let known = 0;
+    for (const { pages } of this.borrowed.values()) known += pages.size;
+    if (known <= this.pagesMax) return true;
+    this.room ??= this.roomNow();
+    const { room } = this;
+    if (room.pages < this.pagesMax) {
+      room.pages++;
+      return true;
+    }
+    this.waitsForRoom = true;
+    if (room.leaving > room.pages - this.pagesMax) return false;
+    const oldest = room.oldestLast.pop();
+    if (oldest === undefined) return false;
+    room.leaving++;
+    this.revoked(oldest.page, oldest.number, oldest.dataspace);
+    return false;
+  }
+
+  private roomNow(): Room {
+    const room: Room = { pages: 0, leaving: 0, oldestLast: [] };
+    this.forPages((page, number, dataspace) => {
+      if (page.home === 'NONE' && page.wants === 'NOTHING') return;
+      room.pages++;
+      if (page.home === 'OWED' || page.revoked) room.leaving++;
+      else if (page.home !== 'NONE' && page.asked === undefined)
+        room.oldestLast.push({ page, number, dataspace });
+    });
+    room.oldestLast.sort((a, b) => b.page.lending - a.page.lending);
+    return room;
+  }
+
+  // Some page may be of home no more.
+  private lookForRoom(): void {
+    if (!this.waitsForRoom) return;
+    this.waitsForRoom = false;
+    this.room = undefined;
+    this.askAll();
   }
 
   private serve(page: BorrowedPage, number: number, dataspace: bigint): void {
@@ -535,6 +595,7 @@ export class PageBorrower {
   }
 
   private taken(): BorrowerAction[] {
+    this.lookForRoom();
     const { actions } = this;
     this.actions = [];
     return actions;

@@ -65,6 +65,8 @@ export type LenderAction<Word> =
   | { type: 'take'; run: PageRun }
   /** What was written over there does not come back: the pages are LOST, and the own directory hears so. */
   | { type: 'lose'; peer: Borrower; run: PageRun }
+  /** There is no room for them here any more: a node at home is to have what this gateway owns, and then they are not here. */
+  | { type: 'leave'; run: PageRun }
   /** Nobody has them there in the way of what the directory said, which is heeded now. */
   | { type: 'release'; run: PageRun; word: Word }
   /** This cluster has not given back what others wait for: its lease is over. */

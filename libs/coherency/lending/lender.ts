@@ -46,15 +46,22 @@ interface Exported<Word> {
 
 export class Lender<Word> {
   private readonly leaseMs: number;
+  private readonly pagesMax: number;
   private readonly exported = new Map<bigint, Exported<Word>>();
   private readonly untilMs = new Map<Borrower, number>();
   private lendings = 0;
+  /** Somebody waits, since as many pages are here as may be. */
+  private waitsForRoom = false;
   private nowMs = 0;
   private actions: LenderAction<Word>[] = [];
 
-  /** @param leaseMs for which others are believed, at most */
-  constructor(leaseMs: number) {
+  /**
+   * @param leaseMs for which others are believed, at most
+   * @param pagesMax here at a time: for more the oldest are taken back, and go
+   */
+  constructor(leaseMs: number, pagesMax = Number.POSITIVE_INFINITY) {
     this.leaseMs = leaseMs;
+    this.pagesMax = pagesMax;
   }
 
   /** Applies one event. */
@@ -97,12 +104,14 @@ export class Lender<Word> {
       default:
         unreachable(event);
     }
+    this.lookForRoom();
     return this.actions;
   }
 
   /** Ends leases whose time has come. */
   tick(nowMs: number): LenderAction<Word>[] {
     this.begin(nowMs);
+    this.lookForRoom();
     return this.actions;
   }
 
@@ -117,6 +126,14 @@ export class Lender<Word> {
   /** When the next lease ends. */
   get nextMs(): number {
     return Math.min(Number.POSITIVE_INFINITY, ...this.untilMs.values());
+  }
+
+  /** Others have pages, by a lease that lasts. */
+  get isLent(): boolean {
+    for (const { pages } of this.exported.values())
+      for (const { lent, writer } of pages.values())
+        if (lent.size > 0 || (writer !== undefined && !writer.over)) return true;
+    return false;
   }
 
   /** Pages of a dataspace that a cluster has. */
@@ -289,6 +306,8 @@ export class Lender<Word> {
       const page = pageOf(known, number);
       page.here = mode;
       if (page.asked !== 'WRITE' || mode === 'WRITE') page.asked = 'NOTHING';
+      // It had to be read first.
+      else this.say({ type: 'want', run: runOf(run.dataspace, number), mode: 'WRITE' });
       this.pump(run.dataspace, known, page, number);
     }
   }
@@ -346,6 +365,8 @@ export class Lender<Word> {
     let again = true;
     while (again) {
       const { writer } = page;
+      // What its writer may still bring is not lost for want of room.
+      if (writer?.over) page.leaves = false;
       const waitsFor = inTheWay(page);
       if (writer?.over && waitsFor.length > 0) this.giveUp(dataspace, page, number, writer);
       else {
@@ -367,6 +388,14 @@ export class Lender<Word> {
       this.actions.push({ type: 'release', run: runOf(dataspace, number), word: taking.word });
       return true;
     }
+    if (page.leaves) {
+      page.leaves = false;
+      if (page.here !== 'NOTHING') {
+        page.here = 'NOTHING';
+        this.say({ type: 'leave', run: runOf(dataspace, number) });
+      }
+      return true;
+    }
     const [first] = page.wanted;
     if (first === undefined) return false;
     const [peer, mode] = first;
@@ -376,9 +405,47 @@ export class Lender<Word> {
       return true;
     }
     if (page.asked === 'WRITE' || page.asked === mode) return false;
+    if (page.here === 'NOTHING' && page.asked === 'NOTHING' && !this.hasRoom(page)) return false;
     page.asked = mode;
     this.say({ type: 'want', run: runOf(dataspace, number), mode });
     return false;
+  }
+
+  // One more may be here; else one that is older goes.
+  private hasRoom(asking: LentPage<Word>): boolean {
+    let known = 0;
+    for (const { pages } of this.exported.values()) known += pages.size;
+    if (known < this.pagesMax) return true;
+    let pages = 0;
+    let leaving = 0;
+    let oldest:
+      | { page: LentPage<Word>; number: number; dataspace: bigint; known: Exported<Word> }
+      | undefined;
+    for (const [dataspace, exported] of this.exported)
+      for (const [number, page] of exported.pages) {
+        if (page === asking || (page.here === 'NOTHING' && page.asked === 'NOTHING')) continue;
+        pages++;
+        if (page.leaves) leaving++;
+        else if (mayLeave(page) && page.lastLending < (oldest?.page.lastLending ?? this.lendings))
+          oldest = { page, number, dataspace, known: exported };
+      }
+    if (pages < this.pagesMax) return true;
+    this.waitsForRoom = true;
+    if (leaving <= pages - this.pagesMax && oldest !== undefined) {
+      oldest.page.leaves = true;
+      this.pump(oldest.dataspace, oldest.known, oldest.page, oldest.number);
+    }
+    return false;
+  }
+
+  // Whoever waits for room is looked at when something has gone.
+  private lookForRoom(): void {
+    if (!this.waitsForRoom) return;
+    this.waitsForRoom = false;
+    for (const [dataspace, known] of this.exported)
+      for (const [number, page] of [...known.pages])
+        if (page.wanted.size > 0 && page.here === 'NOTHING' && page.asked === 'NOTHING')
+          this.pump(dataspace, known, page, number);
   }
 
   private lend(
@@ -389,6 +456,7 @@ export class Lender<Word> {
     mode: AccessMode,
   ): void {
     const { lendings: lending } = this;
+    page.lastLending = lending;
     // What it was told before is not meant.
     page.told.delete(peer);
     if (page.told.size === 0) page.revokedAtMs = undefined;
@@ -460,6 +528,10 @@ function isSame<Word>(a: LenderAction<Word>, b: LenderAction<Word>): boolean {
   const keys = Object.keys(first);
   return keys.length === Object.keys(second).length && keys.every((key) => first[key] === second[key]);
 }
+
+// Nobody waits for it, nor it for anybody.
+const mayLeave = <Word>({ here, asked, taking, wanted, writer }: LentPage<Word>): boolean =>
+  here !== 'NOTHING' && asked === 'NOTHING' && taking === undefined && wanted.size === 0 && !writer?.over;
 
 const mayHave = (
   { to, writers }: Pick<Exported<unknown>, 'to' | 'writers'>,

@@ -45,17 +45,26 @@ function run(seed: number, make: Making): TwoClusters {
   return clusters;
 }
 
-test.each<[string, Making['faults']]>([
+const FOREVER = Number.MAX_SAFE_INTEGER;
+/** Gateways that may have a page at a time. */
+const SMALL: Making = {
+  borrower: () => new PageBorrower(NODE_LEASE_MS, 1),
+  lender: () => new Lender(FOREVER, 1),
+};
+
+test.each<[string, Making['faults'], Making?]>([
   ['where nothing fails', {}],
   ['where the line breaks', { cut: true }],
   ['where nodes and the gateway over there die, too', ALL],
   ['where the gateway at home dies, too', { ...ALL, lender: true }],
-])('%s', { timeout: 900_000 }, (_, faults) => {
+  ['where gateways have no room for all pages', {}, SMALL],
+  ['where that is so, and all that dies', { ...ALL, lender: true }, SMALL],
+])('%s', { timeout: 900_000 }, (_, faults, make = {}) => {
   const sum = { reads: 0, home: 0, far: 0, losses: 0, refusals: 0, declined: 0 };
   const waited = { home: 0, far: 0 };
   for (let seed = 1; seed <= SEEDS; seed++)
     try {
-      const { reads, writes, losses, refusals, declined, waitedMs } = run(seed, { faults });
+      const { reads, writes, losses, refusals, declined, waitedMs } = run(seed, { ...make, faults });
       sum.reads += reads;
       sum.home += writes.home;
       sum.far += writes.far;
@@ -153,8 +162,6 @@ class Silent extends Lender<Taken> {
     return super.tick(nowMs).filter(({ type }) => type !== 'lose');
   }
 }
-
-const FOREVER = Number.MAX_SAFE_INTEGER;
 
 // From the seed on that finds it, where that takes long.
 test.each<[string, Making, number?]>([

@@ -26,6 +26,9 @@ export interface LentPage<Word> {
   wanted: Map<Borrower, AccessMode>;
   /** Somebody at home waits for it. */
   taking: { mode: AccessMode; word: Word } | undefined;
+  /** There is no room for it any more: it goes when nobody over there has it. */
+  leaves: boolean;
+  lastLending: number;
   /** Who was told to give it back. */
   told: Set<Borrower>;
   /** Since when somebody who has it was told to give it back. */
@@ -41,6 +44,8 @@ export const newLentPage = <Word>(): LentPage<Word> => ({
   writer: undefined,
   wanted: new Map(),
   taking: undefined,
+  leaves: false,
+  lastLending: 0,
   told: new Set(),
   revokedAtMs: undefined,
   gone: new Map(),
@@ -63,6 +68,7 @@ export function inTheWay<Word>(page: LentPage<Word>): Borrower[] {
     if (taking.mode === 'WRITE') return havers(page);
     return writer === undefined ? [] : [writer.peer];
   }
+  if (page.leaves) return havers(page);
   const [first] = wanted;
   if (first === undefined) return [];
   if (writer !== undefined) return [writer.peer];

@@ -521,6 +521,9 @@ export class TwoClusters {
         case 'take':
           for (const page of pagesOf(action.run)) this.lenderMember.bytes.set(page, values![page]!);
           break;
+        case 'leave':
+          for (const page of pagesOf(action.run)) this.lenderLeaves(page);
+          break;
         case 'lose':
           this.losses += action.run.pageCount;
           for (const page of pagesOf(action.run)) this.told[page] = true;
@@ -533,6 +536,17 @@ export class TwoClusters {
           break;
       }
     }
+  }
+
+  // A copy is given up; what it owns a node takes over.
+  private lenderLeaves(page: number): void {
+    const state = this.stateOf(this.home, this.lenderMember, page);
+    if (state === 'SHARED' || state === 'SLAVE')
+      this.step_(this.home, this.lenderMember, { type: 'release', run: runOf(HOME, page) });
+    const [node] = this.nodesOf(this.home);
+    if (!mayRead(state) || state === 'SHARED' || state === 'SLAVE' || node === undefined) return;
+    node.waits.set(page, { mode: 'WRITE', sinceMs: this.nowMs });
+    this.look(this.home, node, page);
   }
 
   private lenderWants(page: number, mode: AccessMode): void {

@@ -8,11 +8,13 @@ import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import {
   type AccessMode,
   mayWrite,
+  PAGE_BYTES,
   type PageRun,
   pageCountOf,
   unreachable,
 } from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError } from '@odonata/rpc/error.ts';
@@ -72,6 +74,9 @@ export interface BorrowingOptions {
 /** Who needs a page waits so long for a line that is down, and gets an error then. */
 export const GIVE_UP_MS = 60_000;
 const ASK_MS = 5_000;
+/** A gateway that ends waits so long for what was written here to be heard at home. */
+const BRING_MS = 4_000;
+const BRING_LOOK_MS = 20;
 /** Words about a dataspace that is being made; what is dropped the directory says again. */
 const EARLY_MAX = 10_000;
 /** What everybody of this cluster may read, and nobody write; and what they may write, too. */
@@ -209,11 +214,21 @@ export class Borrowing {
     for (const each of this.imports.values()) if (!this.isWanted(each)) this.leave(each);
   }
 
-  /** Who uses it gets an error. */
+  /** Who uses it gets an error. What was written here is brought home before, where there is a line. */
   async stop(): Promise<void> {
+    for (const each of this.imports.values()) this.leave(each);
+    const endMs = monotonicMs() + BRING_MS;
+    while (monotonicMs() < endMs && this.isBringing()) await delay(BRING_LOOK_MS);
     for (const { timer } of this.homes.values()) clearTimeout(timer);
     await Promise.allSettled([...this.imports].map(([key, each]) => this.removeHere(key, each)));
     this.holder.close();
+  }
+
+  private isBringing(): boolean {
+    for (const { peer, homeId } of this.byId.values())
+      if (this.o.words(peer) !== undefined && this.homes.get(peer)?.machine.isDrained(homeId) === false)
+        return true;
+    return false;
   }
 
   // ---- what is here
@@ -247,10 +262,6 @@ export class Borrowing {
   private async make(key: string, each: Import, { machine }: Home): Promise<void> {
     const client = this.o.client();
     if (client === undefined || !machine.isLeased) return;
-    if (this.bytes() > this.o.policy().memory) {
-      each.trouble = 'more than the memory of this gateway: raise memory in its policy';
-      return;
-    }
     const { name: creator, incarnation: creatorIncarnation } = this.o.holder;
     const { sizeBytes, homeId } = each;
     const mode = each.writable ? WRITE_MODE : READ_MODE;
@@ -273,12 +284,6 @@ export class Borrowing {
       this.making -= 1;
       for (const event of this.early.splice(0)) this.heed(event);
     }
-  }
-
-  private bytes(): number {
-    let bytes = 0;
-    for (const { sizeBytes } of this.imports.values()) bytes += Number(sizeBytes);
-    return bytes;
   }
 
   private async removeHere(key: string, each: Import): Promise<void> {
@@ -320,7 +325,7 @@ export class Borrowing {
     let home = this.homes.get(peer);
     if (home === undefined) {
       home = {
-        machine: new PageBorrower(this.nodeLeaseMs),
+        machine: new PageBorrower(this.nodeLeaseMs, this.pagesOfOne()),
         offered: new Map(),
         leasedAtMs: monotonicMs(),
         timer: undefined,
@@ -330,6 +335,13 @@ export class Borrowing {
     home.offered = new Map(dataspaces.map(({ name, ...about }) => [name, about]));
     this.step(peer, { type: 'joined', life });
     this.policyChanged();
+  }
+
+  // The memory of this gateway is for all clusters of which it maps something, alike.
+  private pagesOfOne(): number {
+    const { peers, memory } = this.o.policy();
+    const homes = [...peers.values()].filter(({ borrows }) => borrows.size > 0).length;
+    return Math.floor(memory / PAGE_BYTES / Math.max(1, homes));
   }
 
   private lent(

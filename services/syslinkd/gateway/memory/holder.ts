@@ -5,7 +5,7 @@ import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
 import type { WordAnswer } from '@odonata/coherency/lending/held-words.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
-import { type PageRun, type PageState, spansOf, unreachable } from '@odonata/coherency/page.ts';
+import { mayWrite, type PageRun, type PageState, spansOf, unreachable } from '@odonata/coherency/page.ts';
 import type { Arrived } from '@odonata/pmap/wire/arriving.ts';
 import { Directories } from '@odonata/pmap/wire/directories.ts';
 import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
@@ -96,6 +96,16 @@ export class GatewayHolder {
   /** Somebody may write pages that are here to write. */
   wrote(run: PageRun): void {
     this.step({ type: 'wrote', run });
+  }
+
+  /** Copies that are here to read are given up. */
+  release(run: PageRun): void {
+    this.step({ type: 'release', run });
+  }
+
+  /** Pages that nobody else has. */
+  ownedRuns(dataspace: bigint): PageRun[] {
+    return this.machine.ownedRuns(dataspace).flatMap((run) => this.spansIn(run, isOwn));
   }
 
   /** What was here to write does not come back: the directory hears so. */
@@ -253,3 +263,5 @@ export class GatewayHolder {
     }
   }
 }
+
+const isOwn = (state: PageState): boolean => mayWrite(state) || state === 'MASTER';

@@ -19,12 +19,14 @@ import {
   unreachable,
 } from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { PeerMeter } from '../peer-meter.ts';
 import type { Peer, Policy } from '../policy.ts';
+import { HandOver } from './hand-over.ts';
 import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
 import type { PageStore } from './page-store.ts';
 import { returnedAs, runOf, type Word } from './word.ts';
@@ -67,6 +69,9 @@ interface Came {
 const NOBODY: ReadonlySet<string> = new Set();
 const NOT_LOOKED = 'it was not looked for yet';
 const ASK_MS = 5_000;
+/** A gateway that ends waits so long for others to bring pages back, and for nodes to take them. */
+const STOP_MS = 5_000;
+const STOP_LOOK_MS = 20;
 /** One that is there is looked for so often, and one that is not. */
 const KNOWN_MS = 5_000;
 const UNKNOWN_MS = 500;
@@ -78,12 +83,15 @@ export class Lending {
   private readonly machine: Lender<Taken>;
   private readonly holder: GatewayHolder;
   private readonly exports = new Map<string, Export>();
+  private readonly gives: HandOver;
   private timer: NodeJS.Timeout | undefined;
+  private stopping = false;
 
   constructor(options: LendingOptions) {
     this.o = options;
     // As long as its own lease lasts: that is what each of them is told.
-    this.machine = new Lender(Number.MAX_SAFE_INTEGER);
+    this.machine = new Lender(Number.MAX_SAFE_INTEGER, Math.floor(options.policy().memory / PAGE_BYTES));
+    this.gives = new HandOver({ client: options.client, log: options.holder.log });
     this.holder = new GatewayHolder({ ...options.holder, ports: this.ports() });
   }
 
@@ -108,6 +116,7 @@ export class Lending {
 
   /** The policy may be another one, and dataspaces may have come and gone. */
   async look(): Promise<void> {
+    if (this.stopping) return;
     const names = new Set([...this.o.policy().peers.values()].flatMap(({ lends }) => [...lends.keys()]));
     let changed = false;
     for (const [name, { id }] of [...this.exports]) {
@@ -141,6 +150,7 @@ export class Lending {
   }
 
   private exportAll(): void {
+    if (this.stopping) return;
     for (const { name, id, sizeBytes } of this.exports.values())
       if (id !== 0n)
         this.step({
@@ -183,9 +193,28 @@ export class Lending {
     }
   }
 
+  /** What others have is taken back, and what nobody else has goes to nodes, as far as that is possible at all. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    for (const { id } of this.exports.values())
+      this.step({ type: 'export', dataspace: id, pageCount: 0, to: NOBODY, writers: NOBODY });
+    const endMs = monotonicMs() + STOP_MS;
+    while (monotonicMs() < endMs && this.machine.isLent) await delay(STOP_LOOK_MS);
+    for (const { id } of this.exports.values())
+      for (const run of this.holder.ownedRuns(id)) if (monotonicMs() < endMs) await this.handOver(run);
+    this.close();
+  }
+
   close(): void {
     clearTimeout(this.timer);
+    this.gives.close();
     this.holder.close();
+  }
+
+  // A page that some node asked for meanwhile is its own by then.
+  private async handOver(run: PageRun): Promise<void> {
+    const name = this.nameOf(run.dataspace);
+    for (const owned of this.holder.spansIn(run, isOwned)) await this.gives.give(name, owned);
   }
 
   private borrower(peer: string): Borrower | undefined {
@@ -232,10 +261,8 @@ export class Lending {
         if (known.id !== 0n) this.removed(known.id);
         Object.assign(known, { id, sizeBytes });
       }
-      known.trouble = this.isTooMuch()
-        ? 'more than the memory of this gateway: raise memory in its policy'
-        : '';
-      if (known.trouble === '') this.holder.open(id, pageCountOf(sizeBytes), false);
+      known.trouble = '';
+      this.holder.open(id, pageCountOf(sizeBytes), false);
     } catch (error) {
       const { code, details } = fromServiceError(error);
       // What the directory cannot say now stays as it was.
@@ -243,12 +270,6 @@ export class Lending {
       if (code === Code.NotFound || code === Code.PermissionDenied) known.trouble = details;
     }
     return before.id !== known.id || before.trouble !== known.trouble;
-  }
-
-  private isTooMuch(): boolean {
-    let bytes = 0n;
-    for (const { sizeBytes } of this.exports.values()) bytes += sizeBytes;
-    return bytes > BigInt(this.o.policy().memory);
   }
 
   private removed(dataspace: bigint): void {
@@ -331,6 +352,10 @@ export class Lending {
       case 'take':
         store.write(action.run, bytesIn(came!, action.run));
         return;
+      case 'leave':
+        this.holder.release(action.run);
+        void this.handOver(action.run);
+        return;
       case 'lose':
         meter(action.peer).lostPages += action.run.pageCount;
         this.o.lost(clusterOf(action.peer), this.nameOf(action.run.dataspace), action.run);
@@ -372,6 +397,7 @@ export class Lending {
   }
 }
 
+const isOwned = (state: PageState): boolean => mayWrite(state) || state === 'MASTER';
 const isReadOnly = (state: PageState): boolean => mayRead(state) && !mayWrite(state);
 
 function bytesIn({ run, data }: Came, { firstPage, pageCount }: PageRun): Uint8Array {

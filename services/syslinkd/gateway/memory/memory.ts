@@ -122,7 +122,7 @@ export class CrossingMemory {
     clearInterval(this.timer);
     await this.looking;
     await this.borrowing?.stop();
-    this.lending?.close();
+    await this.lending?.stop();
     this.transfers.close();
     this.asked?.client.close();
     await this.server?.drain(500);
