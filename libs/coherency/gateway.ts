@@ -24,6 +24,10 @@ export const isLender = (holder: string): boolean => HOLDER.exec(holder)?.[1] ==
 export const isHolderOf = (gateway: string, holder: string): boolean =>
   HOLDER.test(holder) && holder.startsWith(`gateway/${gateway}/`);
 
+/** A holder as people are shown it: `gateway/NAME` of any of its lives, and a node as it is. */
+export const shownHolder = (holder: string): string =>
+  HOLDER.test(holder) ? holder.slice(0, holder.lastIndexOf('/')) : holder;
+
 /** As a dataspace of another cluster is called here. */
 export const borrowedName = (name: string, cluster: string): string => `${name}@${cluster}`;
 

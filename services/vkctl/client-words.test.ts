@@ -1,4 +1,7 @@
 // What libs/client finds is said as vkctl says things: what, where, and which command mends it.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type ClientReason, clientError } from '@odonata/client/client-error.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { afterEach, expect, test } from 'vitest';
@@ -126,4 +129,27 @@ test('what a service answers is said as it is', () => {
   const error = new RpcError(Code.NotFound, 'no dataspace "x"');
   expect(told(error)).toBe(error);
   expect(explainWithFix(error)).toBe('no dataspace "x"');
+});
+
+test.each([
+  [
+    { removed: true },
+    'this machine was node4 of cluster "west", and was removed from it. Clear what is left',
+  ],
+  [{ lodgesWith: 'own' }, 'cluster "work" lodges on this machine, with cluster "own"'],
+])('what is not up may be in no cluster any more, or have no supervisor of its own: %j', (more, words) => {
+  const home = mkdtempSync(join(tmpdir(), 'odonata-words-'));
+  const before = process.env.ODONATA_HOME;
+  process.env.ODONATA_HOME = home;
+  try {
+    const folder = join(home, 'work/identity/member');
+    mkdirSync(folder, { recursive: true });
+    const member = { cluster: 'west', node: { name: 'node4' }, ...more };
+    writeFileSync(join(folder, 'member.json'), JSON.stringify(member));
+    expect(explainWithFix(made('NOT_UP', { cluster: 'work' }))).toContain(words);
+  } finally {
+    if (before === undefined) delete process.env.ODONATA_HOME;
+    else process.env.ODONATA_HOME = before;
+    rmSync(home, { recursive: true });
+  }
 });

@@ -1,6 +1,7 @@
 // The errors of libs/client in the words of vkctl: what its flags are called, and which command mends it.
 import { type ClientReason, type ClientReasons, clientReason } from '@odonata/client/client-error.ts';
 import { contextInUse, knownContext } from '@odonata/client/local/contexts.ts';
+import { knownMembership } from './machine/known-membership.ts';
 
 export interface Words {
   what: string;
@@ -41,10 +42,7 @@ const WORDS: { [R in ClientReason]?: (about: ClientReasons[R]) => Words } = {
           what: `${tlsDir} holds no identity to show to the cluster: ${why}`,
           fix: 'Give ODONATA_TLS_DIR a folder with tls.crt, tls.key and ca.crt.',
         },
-  NOT_UP: ({ cluster }) => ({
-    what: `cluster "${cluster}" is not up`,
-    fix: `Start it with: vkctl up${flagOf(cluster)}`,
-  }),
+  NOT_UP: notUp,
   ONLY_A_NODE: ({ node, of, routers }) => ({
     what: `this machine is ${node} of cluster "${of}", and nobody here has a certificate of that cluster`,
     fix: `An admin makes one for ${routers.replaceAll(',', ', ')}: vkctl user add NAME; then here: vkctl context add FILE`,
@@ -127,4 +125,21 @@ export function clientWords(error: unknown): Words | undefined {
   const told = clientReason(error);
   // Each reason's words take what that reason tells.
   return told && (WORDS[told.reason] as ((about: object) => Words) | undefined)?.(told);
+}
+
+/** Or it has no supervisor of its own, or is in no cluster any more. */
+function notUp({ cluster }: ClientReasons['NOT_UP']): Words {
+  const flag = flagOf(cluster);
+  const membership = knownMembership(cluster);
+  if (membership?.removed)
+    return {
+      what: `this machine was ${membership.node.name} of cluster "${membership.cluster}", and was removed from it`,
+      fix: `Clear what is left with: vkctl down --purge${flag}`,
+    };
+  if (membership?.lodgesWith !== undefined)
+    return {
+      what: `cluster "${cluster}" lodges on this machine, with cluster "${membership.lodgesWith}", and nobody here has a certificate of it`,
+      fix: `How it stands: vkctl vkernel ls${flagOf(membership.lodgesWith)}. To look into it, an admin of it makes a context: vkctl user add NAME`,
+    };
+  return { what: `cluster "${cluster}" is not up`, fix: `Start it with: vkctl up${flag}` };
 }

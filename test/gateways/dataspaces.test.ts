@@ -169,6 +169,35 @@ test('a gateway is no node', async () => {
   }
 });
 
+test('what is of another cluster is not removed here, and lists say who has it by short names', async () => {
+  const { north, south, table } = both;
+  expect(await south.cluster.vkctl(['ds', 'rm', table])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /is of cluster ".*", and stands here as long as that exports it\. .*vkctl gateway rm/,
+    ),
+  });
+  for (const { cluster } of [north, south])
+    expect((await cluster.vkctl(['ds', 'ls'])).stdout).not.toMatch(/(lends|borrows)-\d/);
+  // At home it has to be for everybody.
+  const [at] = table.split('@') as [string];
+  const chmod = async (mode: string) =>
+    expect(await north.cluster.vkctl(['ds', 'chmod', mode, at])).toMatchObject({ code: 0 });
+  await chmod('600');
+  await until('its list says so', async () =>
+    /is not for everybody, as what is exported has to be/.test(
+      (await north.cluster.vkctl(['gateway', 'ls'])).stderr,
+    ),
+  );
+  await chmod('604');
+  await until(
+    'it is lent again',
+    async () =>
+      (await south.cluster.vkctl(['ds', 'ls', '-q'])).stdout.includes(table) &&
+      !/not for everybody/.test((await north.cluster.vkctl(['gateway', 'ls'])).stderr),
+  );
+});
+
 test('what the north takes back is gone, and whoever reads it gets an error', async () => {
   const { north, south, table } = both;
   const watcher = await south.cluster.start('node1', 'far', ['watch', table, '1000000', '50000']);

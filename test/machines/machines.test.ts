@@ -27,11 +27,12 @@ const [one, two, three] = ['a', 'b', 'c'].map(
 ) as [Machine, Machine, Machine];
 const all = [one, two, three];
 let router: { host: string; port: number };
+let door: string;
 let counter: string;
 
 /** As the command says that is printed; where to listen is this machine's own. */
 const joining = (machine: Machine, token: string, ...more: string[]): string[] => [
-  ...['join', `127.0.0.1:${router.port}`, '--token', token, '--address', machine.address],
+  ...['join', door, '--token', token, '--address', machine.address],
   ...['--node-memory', '64M', ...more],
 ];
 const nodes = async (): Promise<{ name: string; state: string }[]> =>
@@ -66,10 +67,11 @@ beforeAll(async () => {
   counter = await buildGuest('counter');
   const up = ['up', '--address', '127.0.0.1:0', '--joins', '2', '--node-memory', '64M', '--json'];
   const { join: first, syslink } = JSON.parse(await one.done(...up)) as {
-    join: { token: string };
+    join: { token: string; address: string };
     syslink: string;
   };
   router = splitAddress(syslink);
+  door = first.address;
   // At the same time, by one token.
   const said = await Promise.all([two, three].map((each) => each.done(...joining(each, first.token))));
   expect(said.join('')).toMatch(/node\d has joined cluster/);
@@ -120,14 +122,19 @@ it('a token that does not count is one line, and nothing is left', async () => {
     /answers another cluster than the token is of/,
   );
   expect(await tried(formatJoinToken({ ...parsed, secret: 'A'.repeat(27) }))).toMatch(/knows no such token/);
-  expect(await tried(formatJoinToken({ ...parsed, port: router.port }))).toMatch(
+  const elsewhere = formatJoinToken({ ...parsed, port: router.port });
+  expect(await other.refused('join', '127.0.0.1', '--token', elsewhere)).toMatch(
     /cannot join|another cluster/,
+  );
+  // The port that is typed counts.
+  expect(await other.refused('join', '127.0.0.1:1', '--token', good)).toMatch(
+    /127.0.0.1:1 does not answer: .*The token says that the door is at port \d+: leave the port out/,
   );
   expect(await tried(good, '--name', 'node2')).toMatch(/--name node2: there is a node2 already/);
   expect(await tried(good, '--allow-dir', '/proc')).toMatch(/--allow-dir/);
   await one.done('node', 'token', 'rm', parsed.id);
   expect(await tried(good)).toMatch(/knows no such token/);
-  expect([other.left(), (await nodes()).map((each) => each.name)]).toEqual([
+  expect([readdirSync(other.home), (await nodes()).map((each) => each.name)]).toEqual([
     [],
     before.map((each) => each.name),
   ]);
@@ -206,6 +213,7 @@ it('a node that is drained gives its pages away, and works again', async () => {
   await one.done('service', 'rm', 'spin');
   await one.done('node', 'drain', 'node3');
   expect(await states()).toMatchObject({ node3: 'drained' });
+  expect(await one.done('node', 'drain', 'node3')).toMatch(/^node3 is drained already, and rests/);
   // That is no failure: nothing of it is missing.
   for (const look of ['ps', 'status', 'vkernel ls']) await one.done(...look.split(' '));
   expect(await one.refused('run', '--node', 'node3', counter, 'kept', 'read')).toMatch(
@@ -229,6 +237,7 @@ it('a node that is drained gives its pages away, and works again', async () => {
   expect(JSON.parse(await one.done('run', '--node', 'node3', counter, 'kept', 'read'))).toMatchObject({
     seen: 9,
   });
+  expect(await one.done('node', 'resume', 'node3')).toBe('node3 works already\n');
   await vi.waitFor(async () => expect(await heard('node3')).toEqual([[folder], [2]]), WAIT);
   expect(await one.refused('node', 'drain', 'node77')).toMatch(/no node "node77"; nodes: node1/);
 });
@@ -259,6 +268,9 @@ it('a node that was taken out is in no more, whether it is up or down', async ()
   await one.done('node', 'rm', theirs);
   expect(Object.keys(await states())).not.toContain(theirs);
   expect(await three.refused('up', '--timeout', '10')).toMatch(/removed/);
+  expect(await three.refused('status')).toMatch(
+    /this machine was node\d of cluster .*, and was removed from it/,
+  );
   // One that runs ends by itself.
   const mine = recordOf(two).plan.member!.node;
   const { supervisor } = recordOf(two);

@@ -297,6 +297,30 @@ it('leaves with nothing left, and what cannot be is one line', async () => {
       good,
     ),
   ).toMatch(/that cluster lodges on this machine already, as guest/);
+  expect(
+    await own.refused(
+      'vkernel',
+      'create',
+      'me',
+      '--cluster',
+      own.cluster,
+      '--join',
+      addressOf(2),
+      '--token',
+      good,
+    ),
+  ).toMatch(
+    /is how the cluster is called here whose node this machine is. Call the other one otherwise here/,
+  );
+  expect(await own.refused('status', '-c', called)).toMatch(
+    /lodges on this machine, with cluster .*vkctl vkernel ls/,
+  );
+  const before = (await guest()).hostPid;
+  expect(await own.done('restart', 'guest/vkerneld')).toMatch(/^guest\/vkerneld runs again/);
+  expect((await guest()).hostPid).not.toBe(before);
+  expect(
+    await own.done('vkernel', 'set', 'guest', '--host-cluster', own.cluster, '--processes', '5'),
+  ).toMatch(/lodges here as guest may have .*5 processes/);
   for (const command of ['up', 'down'])
     expect(await own.refused(command, '-c', called)).toMatch(/lodges on this machine, with cluster/);
   expect(await own.refused('vkernel', 'halt', 'guest')).toMatch(/is a cluster that lodges here/);

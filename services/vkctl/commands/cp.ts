@@ -1,14 +1,14 @@
 // vkctl cp: files into and out of a virtual kernel, by a small program that runs there as any other does.
-import { createReadStream, renameSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, createReadStream, renameSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type { Cluster } from '@odonata/client/cluster.ts';
 import { Errno } from '@odonata/pmap/errno.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { EXIT, Failure } from '../failure.ts';
+import { EXIT, Failure, reasonOf } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { COPY_PROGRAM } from './copy-program.ts';
 import { type ClusterOption, clusterOption, examples, jsonOption, quietOption } from './options.ts';
@@ -76,6 +76,12 @@ async function put(cluster: Cluster, file: string, there: There): Promise<number
     });
   if (file !== '-' && !about?.isFile())
     throw new Failure(`cp: "${file}" is no file here`, { exitCode: EXIT.usage });
+  try {
+    // Before anything begins there.
+    if (file !== '-') accessSync(file, constants.R_OK);
+  } catch (error) {
+    throw notHere('read', file, error);
+  }
   let bytes = 0;
   async function* read(): AsyncGenerator<Uint8Array> {
     for await (const piece of file === '-' ? process.stdin : createReadStream(file)) {
@@ -101,7 +107,12 @@ async function get(cluster: Cluster, there: There, to: string): Promise<number> 
   const file = isFolder ? `${to}/${basename(there.path)}` : to;
   // What is there stays until the copy is whole.
   const part = `${file}.${process.pid}.part`;
-  const here = to === '-' ? undefined : await open(part, 'wx');
+  const here =
+    to === '-'
+      ? undefined
+      : await open(part, 'wx').catch((error) => {
+          throw notHere('write', file, error);
+        });
   let bytes = 0;
   try {
     const ended = await end(cluster, there, 'get', {
@@ -113,12 +124,27 @@ async function get(cluster: Cluster, there: There, to: string): Promise<number> 
       },
     });
     expectDone(ended, 'get');
-    if (here !== undefined) renameSync(part, file);
+    if (here !== undefined) moveTo(part, file);
   } finally {
     await here?.close();
     if (here !== undefined) rmSync(part, { force: true });
   }
   return bytes;
+}
+
+function moveTo(part: string, file: string): void {
+  try {
+    renameSync(part, file);
+  } catch (error) {
+    throw notHere('write', file, error);
+  }
+}
+
+/** By the name that was typed: that of a copy that is not whole yet says nothing to anybody. */
+function notHere(what: 'read' | 'write', file: string, cause: unknown): Failure {
+  const isGone = what === 'write' && (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  const why = isGone ? `there is no folder "${dirname(file)}" here` : reasonOf(cause);
+  return new Failure(`cp: cannot ${what} "${file}": ${why}`, { cause });
 }
 
 /** `no such file or directory (ENOENT)` */

@@ -1,6 +1,7 @@
 // What is known of dataspaces: vkctl ds ls, vkctl ds stat.
 import type { DataspaceDetail } from '@odonata/client/dataspace-detail.ts';
 import type { Dataspaces } from '@odonata/client/dataspaces.ts';
+import { shownHolder } from '@odonata/coherency/gateway.ts';
 import { pageCountOf } from '@odonata/coherency/page.ts';
 import type { Dataspace, DataspaceUsage } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
@@ -32,7 +33,7 @@ async function listOnce(options: DsOptions): Promise<void> {
           formatSize(dataspace.sizeBytes),
           notWell(dataspace, usage, loss),
           whereabouts(usage, loss),
-          usage.mappedBy.join(', ') || '-',
+          mappers(usage),
         ]),
       ),
     );
@@ -60,7 +61,7 @@ export async function stat(name: string, options: DsOptions): Promise<void> {
         `lost       ${notWell(dataspace, usage, loss)}`,
         `durable    ${stored === undefined ? 'no' : `${pagesText(stored.storedPages)} stored${corrupt(stored.corruptPages)}`}`,
         `locks      ${usage.locks}`,
-        `mapped by  ${usage.mappedBy.join(', ') || '-'}`,
+        `mapped by  ${mappers(usage)}`,
       ].join('\n'),
     );
   });
@@ -94,11 +95,17 @@ function notWell(
   return said.filter(Boolean).join(', ') || '-';
 }
 
+const mappers = ({ mappedBy }: DataspaceUsage): string =>
+  [...new Set(mappedBy.map(shownHolder))].join(', ') || '-';
+
 const corrupt = (pages: bigint): string => (pages === 0n ? '' : `, ${pages} CORRUPT`);
 /** Who has its pages, and what is well and at no node: `node1:3 node2:1, 5 pages stored, not resident`. */
 function whereabouts({ ownedPages }: DataspaceUsage, loss: DataspaceLoss | undefined): string {
   const { storedPages = 0n, unknownPages = 0n } = loss ?? {};
-  const nodes = Object.entries(ownedPages)
+  const byName = new Map<string, bigint>();
+  for (const [holder, pages] of Object.entries(ownedPages))
+    byName.set(shownHolder(holder), (byName.get(shownHolder(holder)) ?? 0n) + pages);
+  const nodes = [...byName]
     .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
     .map(([node, pages]) => `${node}:${pages}`)
     .join(' ');

@@ -1,3 +1,5 @@
+import type { Connection } from '@odonata/client/connection.ts';
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { EXIT, explain, Failure } from '../failure.ts';
@@ -187,14 +189,35 @@ function parseRange(range: string | undefined): { offset: bigint; length: bigint
   return { offset: BigInt(begin), length: BigInt(parseSize(length, '--range')) };
 }
 
+/** Dataspaces of other clusters that a gateway holds here, and of which cluster each is. */
+async function importedNames(connection: Connection): Promise<Map<string, string>> {
+  const gateways = await connection.gateways();
+  return new Map(
+    gateways.flatMap(([, { peers }]) =>
+      peers.flatMap((peer) =>
+        peer.dataspaces.filter(({ name }) => isBorrowed(name)).map(({ name }) => [name, peer.name] as const),
+      ),
+    ),
+  );
+}
+
+const ofAnother = (name: string, peer: string): Failure =>
+  new Failure(`dataspace ${name} is of cluster "${peer}", and stands here as long as that exports it`, {
+    fix: `To have it here no more, take it out of dataspaces.imports in the policy of the gateway (vkctl gateway add FILE), or end that: vkctl gateway rm`,
+  });
+
 async function rm(names: string[], options: DsOptions): Promise<void> {
   await withCluster(options, async ({ dataspaces, connection }) => {
     const node = await connection.answeringNode(options.node);
     // As rm(1) does: one that cannot be removed keeps no other one.
     const failed: unknown[] = [];
     const removed: object[] = [];
+    // A gateway that runs would make it again.
+    const imports = names.some(isBorrowed) ? await importedNames(connection) : new Map<string, string>();
     for (const name of names) {
       try {
+        const peer = imports.get(name);
+        if (peer !== undefined) throw ofAnother(name, peer);
         await dataspaces.remove(name, { node });
         removed.push({ name, removed: true });
       } catch (error) {

@@ -144,6 +144,9 @@ async function list(options: ListOptions): Promise<void> {
   if (options.json || options.quiet) return;
   for (const { peer } of peers)
     if (!peer.connected && peer.reason !== '') printError(`vkctl: no line to ${peer.name}: ${peer.reason}`);
+  for (const { peer } of peers)
+    for (const { name, trouble } of peer.connected ? peer.dataspaces : [])
+      if (trouble !== '') printError(`vkctl: ${name}, ${peer.name}: ${trouble}`);
   for (const [name, { policyTrouble }] of gateways)
     if (policyTrouble !== '')
       printError(`vkctl: ${name} goes by its policy of before, as the file is of no use: ${policyTrouble}`);
@@ -164,7 +167,7 @@ const row = (peer: PeerState) => [
 function shownNames(names: readonly string[], { dataspaces }: PeerState, imported: boolean): string {
   const shown = dataspaces
     .filter(({ name }) => name.includes('@') === imported)
-    .map(({ name, pages, trouble }) => `${name}(${trouble === '' ? pages : 'away'})`);
+    .map(({ name, pages, trouble }) => `${name}(${trouble === '' ? pages : imported ? 'away' : 'not lent'})`);
   return [...names, ...shown].join(' ') || '-';
 }
 

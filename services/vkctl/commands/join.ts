@@ -42,7 +42,10 @@ export function addJoin(program: Command): void {
       'Joins a cluster that was started on another machine with "vkctl up --address", and returns when the node works there. ' +
         'Keys are made here and stay here. Then "vkctl down" and "vkctl up" end and start this node.',
     )
-    .argument('<address>', 'of the machine where the cluster began: a host; the port is in the token')
+    .argument(
+      '<address>',
+      'of the machine where the cluster began: a host, and where its door is at another port than the token says: host:port',
+    )
     .requiredOption(
       '--token <token>',
       'what "vkctl node token add" printed there; -: read it from standard input',
@@ -103,7 +106,7 @@ export const ownAddress = (text: string) => hostAndPort(text, DEFAULT_PORT);
 
 async function joinOne(address: string, options: JoinCommandOptions): Promise<void> {
   const cluster = clusterOf(options);
-  const { host } = hostOf(address);
+  const { host, port: doorPort } = hostOf(address);
   const startMs = Date.now();
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort());
@@ -113,6 +116,7 @@ async function joinOne(address: string, options: JoinCommandOptions): Promise<vo
     ...{
       cluster,
       host,
+      doorPort: doorPort || undefined,
       token: (options.token === '-' ? await text(process.stdin) : options.token).trim(),
       name: options.name,
     },
@@ -147,7 +151,8 @@ async function joinOne(address: string, options: JoinCommandOptions): Promise<vo
   );
 }
 
-function hostOf(address: string): { host: string } {
+/** Port 0: none was typed. */
+function hostOf(address: string): { host: string; port: number } {
   try {
     return hostAndPort(address, 0);
   } catch (error) {

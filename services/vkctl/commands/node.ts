@@ -171,12 +171,15 @@ function named(nodes: readonly DoorNode[], name: string): DoorNode {
 }
 
 async function drainOne(name: string, options: NodeOptions): Promise<void> {
-  await withCluster(options, (cluster) => drained(cluster, name, options));
+  const before = await withCluster(options, (cluster) => drained(cluster, name, options));
   if (options.json) return printJson({ name, state: 'drained' });
-  say(`${name} is drained, and rests; it works again with: vkctl node resume ${name}`);
+  say(
+    `${name} is drained${before === NodeState.DRAINED ? ' already' : ''}, and rests; it works again with: vkctl node resume ${name}`,
+  );
 }
 
-async function drained(cluster: Cluster, name: string, options: NodeOptions): Promise<void> {
+/** @returns what it was before */
+async function drained(cluster: Cluster, name: string, options: NodeOptions): Promise<NodeState> {
   const nodes = await nodesOf(cluster);
   const { state } = named(nodes, name);
   if (state === NodeState.AWAY)
@@ -190,16 +193,18 @@ async function drained(cluster: Cluster, name: string, options: NodeOptions): Pr
     });
   await withDoor(cluster.connection.door().drainNode({ node: name, resume: false }));
   await until(cluster, name, NodeState.DRAINED, options);
+  return state;
 }
 
 async function resumeOne(name: string, options: NodeOptions): Promise<void> {
-  await withCluster(options, async (cluster) => {
-    named(await nodesOf(cluster), name);
+  const before = await withCluster(options, async (cluster) => {
+    const { state } = named(await nodesOf(cluster), name);
     await withDoor(cluster.connection.door().drainNode({ node: name, resume: true }));
     await until(cluster, name, NodeState.READY, options);
+    return state;
   });
   if (options.json) return printJson({ name, state: 'ready' });
-  say(`${name} works again`);
+  say(before === NodeState.READY ? `${name} works already` : `${name} works again`);
 }
 
 async function until(

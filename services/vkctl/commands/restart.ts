@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '@odonata/client/cluster.ts';
+import { readShownLodgers, type ShownLodger } from '@odonata/rpc/lodging/shown.ts';
 import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
@@ -14,6 +15,7 @@ import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
 import { memberWaits } from '../machine/ready.ts';
 import { printError, say, showProgress } from '../output.ts';
 import { formatSpan } from '../size.ts';
+import { nodeFolders } from '../supervisor/service-spec.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -41,7 +43,7 @@ export function addRestart(program: Command): void {
         'as it was, or where pages of shared dataspaces were lost.',
     )
     .argument('[service...]', 'as "vkctl status" shows them')
-    .option('--all', 'every service but NATS')
+    .option('--all', 'every service but NATS, and the vkerneld of clusters that lodge here')
     .option('--timeout <seconds>', 'how long each may take', wholeNumber(1, 3600), 60)
     .addOption(clusterOption())
     .addOption(jsonOption())
@@ -61,16 +63,20 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
   const restarted: { name: string; tookMs: number; lost?: string }[] = [];
   let before = await countLost(cluster);
   // Whoever interrupts it, or meets a failure, is told how far it came.
-  const progress = { done: [] as string[], now: '', wanted: wanted.map(({ name }) => name) };
+  const progress = { done: [] as string[], now: '', wanted };
   for (const signal of ENDING)
     process.once(signal, () => {
       printError(`vkctl: interrupted: ${farText(progress)}`);
       process.exit(128 + constants.signals[signal]);
     });
-  for (const [at, { name }] of wanted.entries()) {
+  for (const [at, name] of wanted.entries()) {
     progress.now = name;
     const place = `${at + 1}/${wanted.length} ${name}`;
-    const tookMs = await restartOne(cluster, name, options.timeout * 1000, place).catch((error) => {
+    const timeoutMs = options.timeout * 1_000;
+    const restarts = lodgersOf(record).has(name)
+      ? restartLodger(record, name, timeoutMs, place)
+      : restartOne(cluster, name, timeoutMs, place);
+    const tookMs = await restarts.catch((error) => {
       if (options.json) printJson(restarted);
       if (wanted.length > 1) printError(`vkctl: not done: ${farText(progress)}`);
       throw error;
@@ -115,18 +121,53 @@ async function countLost(cluster: string): Promise<LostPages | undefined> {
 }
 
 /** Without names and with --all: the directory first, since everything else asks it. */
-function chosen(record: ClusterRecord, names: string[], all: boolean): ServiceRecord[] {
+function chosen(record: ClusterRecord, names: string[], all: boolean): string[] {
   if (all === names.length > 0) {
     const what = all ? '--all and names of services exclude each other' : 'name services, or give --all';
     throw new Failure(what, { exitCode: EXIT.usage, fix: 'See: vkctl status.' });
   }
-  if (all) return record.services.filter(({ name }) => name !== 'nats');
-  return names.map((name) => {
-    const service = record.services.find((each) => each.name === name);
-    if (service !== undefined) return service;
-    const known = record.services.map((each) => each.name).join(', ');
-    throw new Failure(`no service "${name}"; there are: ${known}`, { exitCode: EXIT.usage });
-  });
+  const own = record.services.map(({ name }) => name);
+  const lodgers = lodgersOf(record);
+  if (all)
+    return [
+      ...own.filter((name) => name !== 'nats'),
+      ...[...lodgers].filter(([, { hostPid }]) => hostPid > 0).map(([name]) => name),
+    ];
+  for (const name of names)
+    if (!own.includes(name) && !lodgers.has(name))
+      throw new Failure(`no service "${name}"; there are: ${[...own, ...lodgers.keys()].join(', ')}`, {
+        exitCode: EXIT.usage,
+      });
+  return names;
+}
+
+/** What runs here of clusters that lodge on this machine, beside their part of its pmapd: `NAME/vkerneld`. */
+const lodgersOf = ({ plan }: ClusterRecord): Map<string, ShownLodger> =>
+  new Map(
+    plan.nodes
+      .flatMap(({ name }) => readShownLodgers(nodeFolders(plan, name).socketDir))
+      .map((each) => [`${each.name}/vkerneld`, each]),
+  );
+
+/** Its supervisor is that of this machine, which shows how it stands. */
+async function restartLodger(
+  record: ClusterRecord,
+  name: string,
+  timeoutMs: number,
+  place: string,
+): Promise<number> {
+  const startMs = Date.now();
+  const before = lodgersOf(record).get(name)?.hostPid ?? 0;
+  if (before === 0 || record.replaces !== true || !askToReplace(name, record))
+    throw new Failure(`${name} does not run`, { fix: 'See: vkctl vkernel ls' });
+  for (;;) {
+    const { hostPid, state } = lodgersOf(record).get(name) ?? { hostPid: 0, state: 'gone' };
+    if (hostPid > 0 && hostPid !== before && state === 'ready') return Date.now() - startMs;
+    showProgress(`${place} restarts (${formatSpan(Date.now() - startMs)})`);
+    if (Date.now() > startMs + timeoutMs)
+      throw new Failure(`${name} is ${state} after ${timeoutMs / 1000} s`, { fix: 'See: vkctl vkernel ls' });
+    await sleep(100);
+  }
 }
 
 /** @param place for whoever watches: which it is of how many */

@@ -19,7 +19,6 @@ export interface CreateOptions extends QuotaOptions {
   join?: string;
   token?: string;
   address?: { host: string; port: number };
-  hostCluster?: string;
   timeout: number;
 }
 
@@ -44,12 +43,13 @@ export async function lodgeHere(name: string, options: CreateOptions): Promise<v
       fix: 'Use 1 to 32 of a-z 0-9 -.',
       exitCode: EXIT.usage,
     });
+  const { host, port: doorPort } = hostAndPort(join, 0);
   const startMs = Date.now();
   const abort = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
   const { membership, entry } = await lodge({
     ...{ lodger: name, own: clusterName(hostCluster), cluster: clusterName(cluster), user: adminName() },
-    ...{ host: hostAndPort(join, 0).host, hostNode: node, quota: lodgerQuota(options) },
+    ...{ host, doorPort: doorPort || undefined, hostNode: node, quota: lodgerQuota(options) },
     token: (token === '-' ? await text(process.stdin) : token).trim(),
     ...{ ownHost: address?.host, port: address?.port },
     start: {

@@ -7,6 +7,7 @@ import type { ClusterOption } from './options.ts';
 
 export interface PlaceOptions extends ClusterOption {
   node?: string;
+  hostCluster?: string;
   user?: string;
   json?: boolean;
 }

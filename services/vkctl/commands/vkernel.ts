@@ -36,9 +36,11 @@ import {
   quotaOf,
   shownQuota,
 } from './vkernel-quota.ts';
+import { Later, nodesOf, ofHost, sayNamesBefore } from './vkernel-said.ts';
 
 interface ListOptions extends ClusterOption, QuietOption, WatchOption {
   node?: string;
+  hostCluster?: string;
 }
 
 export function addVkernel(program: Command): void {
@@ -78,10 +80,6 @@ export function addVkernel(program: Command): void {
         '--address <address>',
         'with --join: by which the machines of the other cluster reach this one, host or host:port; else as of its own cluster, and the first free port from 7431',
         ownAddress,
-      )
-      .option(
-        '--host-cluster <name>',
-        'with --join: the cluster whose node this machine is (env: ODONATA_CLUSTER; default: "default")',
       )
       .option('--timeout <seconds>', 'with --join: give up after so long', wholeNumber(1, 3600), 60),
     'the node; else all',
@@ -133,9 +131,13 @@ export function addVkernel(program: Command): void {
   examples(rm, [['vkctl vkernel halt web && vkctl vkernel rm web', 'for good']]);
 }
 
+const HOST_CLUSTER =
+  'where it is the part of this machine that another cluster has: the cluster whose node this machine is (env: ODONATA_CLUSTER; default: "default")';
+
 function placeOptions(command: Command, node: string): Command {
   return command
     .option('--node <name>', node)
+    .option('--host-cluster <name>', HOST_CLUSTER)
     .addOption(userOption())
     .addOption(clusterOption())
     .addOption(jsonOption())
@@ -203,7 +205,8 @@ async function createOne(name: string, options: CreateOptions): Promise<void> {
   later.tell(`what virtual kernel ${name} may have counts`);
 }
 
-async function setOne(name: string, options: QuotaOptions): Promise<void> {
+async function setOne(name: string, said: QuotaOptions): Promise<void> {
+  const options = ofHost(said);
   const change = quotaOf(options);
   const lodger = lodgerOf(name, options);
   const names = namesOf(options);
@@ -214,30 +217,15 @@ async function setOne(name: string, options: QuotaOptions): Promise<void> {
     });
   if (lodger !== undefined) return await setLodger(lodger, options);
   const later = new Later(options);
-  const changed = await withCluster(options, ({ vkernels }) =>
-    vkernels.set(which(name, options), change, { names, onAway: later.onAway }),
-  );
+  const { before, changed } = await withCluster(options, async ({ vkernels }) => {
+    const known = names === undefined ? [] : (await vkernels.list({ node: options.node })).vkernels;
+    const told = await vkernels.set(which(name, options), change, { names, onAway: later.onAway });
+    return { before: known, changed: told };
+  });
   if (options.json) printJson(changed.map(plain));
   else sayQuotas(name, changed);
+  if (!options.json) sayNamesBefore(before, changed);
   later.tell(`what virtual kernel ${name} may have counts`);
-}
-
-/** Nodes that rest or are away, and take it when they are back. */
-class Later {
-  readonly #isPlain: boolean;
-  #away: string[] = [];
-
-  constructor({ json }: PlaceOptions) {
-    this.#isPlain = json !== true;
-  }
-
-  readonly onAway = (nodes: string[]): void => {
-    this.#away = nodes;
-  };
-
-  tell(what: string): void {
-    if (this.#isPlain && this.#away.length > 0) say(`${what} on ${this.#away.join(', ')} when that is back`);
-  }
 }
 
 /** A line for all nodes on which it may have the same. */
@@ -246,7 +234,8 @@ function sayQuotas(name: string, vkernels: readonly Vkernel[]): void {
     say(`virtual kernel ${name} may have ${quota} on ${nodesOf(each)}`);
 }
 
-async function haltOne(name: string, options: PlaceOptions): Promise<void> {
+async function haltOne(name: string, said: PlaceOptions): Promise<void> {
+  const options = ofHost(said);
   const lodger = lodgerOf(name, options);
   if (lodger !== undefined)
     throw new Failure(`${name} is a cluster that lodges here: what runs in it is that cluster's to end`, {
@@ -260,7 +249,8 @@ async function haltOne(name: string, options: PlaceOptions): Promise<void> {
     );
 }
 
-async function removeOne(name: string, options: PlaceOptions): Promise<void> {
+async function removeOne(name: string, said: PlaceOptions): Promise<void> {
+  const options = ofHost(said);
   const lodger = lodgerOf(name, options);
   if (lodger !== undefined) return await removeLodger(lodger, options);
   const later = new Later(options);
@@ -272,14 +262,16 @@ async function removeOne(name: string, options: PlaceOptions): Promise<void> {
   later.tell(`virtual kernel ${name} may have what any may`);
 }
 
-const nodesOf = (each: readonly { node: string }[]): string => each.map(({ node }) => node).join(', ');
-
 function addList(vkernel: Command): void {
   const ls = vkernel
     .command('ls')
     .summary('list them: what each may have, and has')
     .description('Lists those that run, and those of which somebody said what they may have.')
     .option('--node <name>', 'of this node only')
+    .option(
+      '--host-cluster <name>',
+      'as --cluster: the cluster whose node this machine is, where others lodge',
+    )
     .addOption(clusterOption())
     .addOption(jsonOption())
     .addOption(quietOption('print names only'))
@@ -307,7 +299,8 @@ const COLUMNS: Column[] = [
   { head: 'DESCRIPTORS', align: 'right' },
 ];
 
-async function list(options: ListOptions): Promise<void> {
+async function list(said: ListOptions): Promise<void> {
+  const options = ofHost(said);
   const { vkernels, silent } = await withCluster(options, (cluster) =>
     cluster.vkernels.list({ node: options.node }),
   );

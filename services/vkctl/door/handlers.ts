@@ -24,7 +24,6 @@ import { type Member, membersIn, type NodesFile } from '../cluster/nodes-file.ts
 import { certifyPerson, listPeople, PERSON_ROLES, type Person, removePerson } from '../cluster/people.ts';
 import type { ClusterPlan, ClusterRecord } from '../cluster/record.ts';
 import { Failure } from '../failure.ts';
-import { routerPortsOf } from '../supervisor/service-spec.ts';
 import type { Desk } from './desk.ts';
 import { formatJoinToken, newJoinToken, pinOf } from './join-token.ts';
 import type { KeptToken, TokenBook } from './token-book.ts';
@@ -70,7 +69,7 @@ export function doorHandlers(o: DoorHandlersOptions): Handlers<typeof DoorServic
         return {
           token: formatJoinToken(token),
           kept: shownToken(kept),
-          address: routerPortsOf(plan).split(',')[0],
+          address: farAddress(plan, plan.ports.door!),
         };
       } catch (error) {
         if (!(error instanceof Failure)) throw error;

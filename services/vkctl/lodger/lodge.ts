@@ -55,6 +55,11 @@ const PORTS = 64;
 export async function lodge(o: LodgeOptions): Promise<{ membership: Membership; entry: LodgerEntry }> {
   const own = clusterPaths(o.own);
   const paths = clusterPaths(o.cluster);
+  if (o.cluster === o.own)
+    throw new Failure(`--cluster: "${o.own}" is how the cluster is called here whose node this machine is`, {
+      fix: 'Call the other one otherwise here, --cluster NAME: that need not be its name where it began.',
+      exitCode: EXIT.usage,
+    });
   const record = ownRecord(own);
   const host = hostOf(record, o);
   expectCpu(o.quota);

@@ -114,6 +114,11 @@ export class SupervisedLodger {
     else if (this.#ended === undefined) this.#start();
   }
 
+  /** Its virtual kernels go on under the next one. Its pmap manager is a part of that of the machine. */
+  replaceVkerneld(): boolean {
+    return this.#running?.vkerneld.replace() === true;
+  }
+
   #start(): void {
     this.#starting ??= this.#begin()
       .catch((error) => {

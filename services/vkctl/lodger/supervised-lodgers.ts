@@ -48,6 +48,12 @@ export class SupervisedLodgers {
     }
   }
 
+  /** @param service `NAME/vkerneld`, of the one that lodges as NAME. @returns false: it does not run */
+  replace(service: string): boolean {
+    const [name = '', what] = service.split('/');
+    return what === 'vkerneld' && this.#byName.get(name)?.replaceVkerneld() === true;
+  }
+
   /** Each ends in order; its cluster hears of it. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -1,7 +1,7 @@
 // This machine joins a cluster that began on another one: it makes its keys, shows the token to who has proved to be the cluster
 // that the token is of, and keeps what it is told. Whatever goes wrong on the way, nothing is left, here and there.
 import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CertificateRequest, newRequest } from '@odonata/authority/certificates.ts';
 import { identityDir } from '@odonata/client/local/identity-folder.ts';
@@ -34,6 +34,8 @@ export interface JoinOptions {
   readonly cluster: string;
   /** Of the machine where it began: a host. */
   readonly host: string;
+  /** Of the door as this machine reaches it; else as the token says. */
+  readonly doorPort?: number | undefined;
   readonly token: string;
   readonly name?: string | undefined;
   /** By which others reach this machine; else the address by which it reaches the first one. */
@@ -51,12 +53,15 @@ export async function joinCluster(
   o: JoinOptions,
 ): Promise<{ record: ClusterRecord; membership: Membership }> {
   const paths = clusterPaths(o.cluster);
+  const home = dirname(paths.stateDir);
+  const hadHome = existsSync(home);
   const membership = await become(o, paths);
   try {
     const record = await startCluster({ ...o.start, cluster: o.cluster, nodes: 1, port: 0, membership });
     return { record, membership };
   } catch (error) {
     await undo(paths, membership, identityDir(paths));
+    if (!hadHome) removeIfEmpty(home);
     throw error;
   }
 }
@@ -70,12 +75,15 @@ export async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membe
       exitCode: EXIT.usage,
     });
   expectNothingThere(paths, o.cluster);
+  const home = dirname(paths.stateDir);
+  const hadHome = existsSync(home);
   const lock = lockOf(paths);
   try {
     expectRoom(paths.stateDir);
-    const door = joined(o.host, token.port);
+    const door = joined(o.host, o.doorPort ?? token.port);
+    const typed = o.doorPort === undefined || o.doorPort === token.port ? undefined : token.port;
     const ca = await authorityAt(door, token.pin).catch((error) => {
-      throw silent(error);
+      throw silent(error, typed);
     });
     const host = o.ownHost ?? (await ownAddressTowards(door));
     const listenHost = await listenHostFor(host);
@@ -86,7 +94,7 @@ export async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membe
       requests: { pmapd: keys.pmapd.requestPem, vkerneld: keys.vkerneld.requestPem },
       ...{ nowMs: Date.now(), wire: { ...WIRE }, release: RELEASE },
     };
-    const answer = await ask(new DoorClient({ address: door, ca }), request, o);
+    const answer = await ask(new DoorClient({ address: door, ca }), request, { ...o, typed });
     const { cluster, node, routers, nats, directories } = answer;
     const membership: Membership = {
       ...{ version: 1, cluster, node, door, routers, nats, directories },
@@ -98,6 +106,7 @@ export async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membe
   } finally {
     lock.release();
     removeIfEmpty(paths.stateDir);
+    if (!hadHome) removeIfEmpty(home);
   }
 }
 
@@ -153,7 +162,7 @@ function expectNothingThere(paths: ClusterPaths, cluster: string): void {
 async function ask(
   client: DoorClient,
   request: JoinRequest,
-  { name, start }: JoinOptions,
+  { name, start, typed }: JoinOptions & { typed: number | undefined },
 ): Promise<JoinAnswer> {
   try {
     for (let tries = 1; ; tries++) {
@@ -167,15 +176,20 @@ async function ask(
       }
     }
   } catch (error) {
-    throw error instanceof DoorRefusal ? refusalOf(error, name) : silent(error);
+    throw error instanceof DoorRefusal ? refusalOf(error, name) : silent(error, typed);
   } finally {
     client.close();
   }
 }
 
-/** @throws Failure for nobody who answers; anything else as it is */
-function silent(error: unknown): unknown {
+/** @param port of the token, where another one was typed. @returns a Failure for nobody who answers; anything else as it is */
+function silent(error: unknown, port?: number): unknown {
   if (!(error instanceof NoAnswer)) return error;
+  if (port !== undefined)
+    return new Failure(`cannot join: ${error.message}`, {
+      fix: `The token says that the door is at port ${port}: leave the port out, or give the one that leads there.`,
+      cause: error,
+    });
   return new Failure(`cannot join: ${error.message}`, {
     fix: 'Check the address, that the cluster was started with "vkctl up --address" and runs, and firewalls between.',
     cause: error,

@@ -6,6 +6,7 @@ import { DoorRefusal } from '../door/messages.ts';
 import { Failure } from '../failure.ts';
 import { NoAnswer } from './door-client.ts';
 import { type Bounds, doorOf, look, lookOf, writeLists } from './link.ts';
+import { markRemoved } from './membership.ts';
 
 const AGAIN_MS = 250;
 
@@ -28,6 +29,8 @@ export async function memberWaits({ plan, bounds }: Waiter): Promise<string[]> {
     if (waits.length > 0) await sleep(AGAIN_MS);
     return waits;
   } catch (error) {
+    // Whoever looks later is told why.
+    if (error instanceof DoorRefusal && error.refusal === 'NOT_IN') markRemoved(plan);
     if (error instanceof DoorRefusal)
       throw new Failure(`the cluster does not let this machine in: ${error.message}`, {
         fix: `To clear what is left of it here: vkctl down --purge${clusterFlag(plan.cluster)}`,

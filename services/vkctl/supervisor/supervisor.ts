@@ -155,7 +155,8 @@ export class Supervisor {
   replaceAsked(): void {
     const name = takeReplaceRequest(this.#paths);
     const service = this.#services.find(({ spec }) => spec.name === name);
-    if (service?.replace() !== true) this.#log.warn({ service: name }, 'is not replaced: it does not run');
+    const isReplaced = service?.replace() ?? (name !== undefined && this.#lodgers.replace(name));
+    if (!isReplaced) this.#log.warn({ service: name }, 'is not replaced: it does not run');
   }
 
   /** Ends the services, the ones that others lean on last, and removes every trace. */

@@ -267,7 +267,9 @@ export class Lending {
       const { code, details } = fromServiceError(error);
       // What the directory cannot say now stays as it was.
       if (code === Code.NotFound && known.id !== 0n) this.removed(known.id);
-      if (code === Code.NotFound || code === Code.PermissionDenied) known.trouble = details;
+      if (code === Code.NotFound) known.trouble = details;
+      if (code === Code.PermissionDenied)
+        known.trouble = `it is not for everybody, as what is exported has to be (vkctl ds chmod): ${details.split(';')[0]}`;
     }
     return before.id !== known.id || before.trouble !== known.trouble;
   }
