@@ -29,7 +29,7 @@ test-long: setup
 	@npm run --silent chaos -- --minutes $(LONG_MINUTES)
 	@npm run --silent sim -- --steps 20000000
 	@npm run --silent model -- --all
-	@ODONATA_LONG=1 $(NODE) node_modules/.bin/vitest run test/cluster/litmus.test.ts test/processes test/fuzz test/machines test/bench test/scale test/languages test/posix test/gateways
+	@ODONATA_LONG=1 $(NODE) node_modules/.bin/vitest run test/cluster/litmus.test.ts test/cluster/parking.test.ts test/cluster/images.test.ts test/processes test/fuzz test/machines test/bench test/scale test/languages test/posix test/gateways
 
 bench: setup
 	@mkdir -p build/measured
