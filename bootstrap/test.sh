@@ -15,11 +15,27 @@ if git show-ref --verify --quiet refs/heads/main; then
   npm run --silent breaking || check=1
 fi
 
-count=$(mktemp)
-trap 'rm -f "$count"' EXIT
-ODONATA_COUNT_FILE=$count vitest run --reporter=default --reporter=./bootstrap/count-reporter.ts "$@"
+counts=$(mktemp -d)
+trap 'rm -rf "$counts"' EXIT
+# COUNT ARGS...: the tests that these name, counted there.
+run() {
+  ODONATA_COUNT_FILE=$1 vitest run --reporter=default --reporter=./bootstrap/count-reporter.ts "${@:2}"
+}
+run "$counts/first" "$@"
 tests=$?
+closing=("$counts/first")
+# A machine that is too busy for a test shows in few files: these have it for themselves once more, which the closing lines tell.
+if [ $tests -ne 0 ] && [ -s "$counts/first" ]; then
+  mapfile -t again < <(node bootstrap/closing.ts again "$counts/first")
+  if [ ${#again[@]} -gt 0 ]; then
+    echo "test: once more, by themselves: ${again[*]}"
+    run "$counts/second" --maxWorkers=1 "${again[@]}"
+    tests=$?
+    [ ! -s "$counts/second" ] || closing+=("$counts/second")
+  fi
+fi
 
 [ $check -eq 0 ] || echo "test: npm run check failed, see the top" >&2
-cat "$count"
-[ $check -eq 0 ] && [ $tests -eq 0 ] && [ -s "$count" ]
+node bootstrap/closing.ts lines "${closing[@]}"
+closed=$?
+[ $check -eq 0 ] && [ $tests -eq 0 ] && [ $closed -eq 0 ]

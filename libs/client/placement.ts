@@ -101,7 +101,7 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
           kin: spread ? kin.reduce((sum, each) => sum + each.processes, 0) : 0,
           isShunned: shunned.includes(name),
           isIts: vkernels.some(isIt),
-          has: vkernel !== '' && kin.some(({ hostPid }) => hostPid > 0),
+          has: vkernel !== '' && kin.some(({ hostPid, parkedAt }) => hostPid > 0 || parkedAt !== undefined),
         };
       }),
   );

@@ -44,6 +44,7 @@ export const ackWire = bijection<AckKind>({
   RECEIVED: WireAck.RECEIVED,
   SENT: WireAck.SENT,
   ABSENT: WireAck.ABSENT,
+  DECLINED: WireAck.DECLINED,
 });
 
 export const reasonWire = bijection<RefuseReason>({

@@ -7,6 +7,9 @@ import { FirstOfMinute } from './first-of-minute.ts';
 import type { Metrics } from './metrics.ts';
 import { overQuota } from './refusal.ts';
 
+/** Where a server tells it. */
+export type LimitsLog = Pick<Limits, 'count'>;
+
 export class Limits {
   private readonly events: Pick<EventLog, 'add'>;
   private readonly hits: FirstOfMinute;

@@ -20,8 +20,11 @@ afterEach(async () => {
   for (const step of cleanup.splice(0).reverse()) await step();
 });
 
+/** Limits that were hit. */
+const hits: string[] = [];
 async function serve(attach: Handlers<typeof RouterService>['attach'], connectionsMax?: number) {
-  const about = { name: 'test', log: silentLog(), ...(connectionsMax && { connectionsMax }) };
+  const limits = { count: (limit: string, _who: string, text: string) => hits.push(`${limit}: ${text}`) };
+  const about = { name: 'test', log: silentLog(), limits, ...(connectionsMax && { connectionsMax }) };
   const server = createRpcServer(about).add(RouterService, { attach: attach! });
   const address = await server.listen('127.0.0.1:0');
   cleanup.push(() => server.drain(100));
@@ -136,6 +139,9 @@ it('what waits for a reader that does not read is bounded', async () => {
     Code.ResourceExhausted,
     `${PARKED_MAX} messages wait already, and the caller does not read`,
   ]);
+  expect(hits.splice(0)).toEqual([
+    expect.stringMatching(/^unread: .*Attach: .* does not read; its stream ends$/),
+  ]);
 });
 
 it('an address takes so many connections', async () => {
@@ -159,13 +165,15 @@ it('an address takes so many connections', async () => {
 });
 
 it('a caller has so many calls, and as many again when some are over', () => {
-  const running = new RunningCalls(2);
+  const told: string[] = [];
+  const running = new RunningCalls(2, (who, reason) => told.push(`${who}: ${reason}`));
   const alice = { cluster: 'c', role: Role.USER, name: 'alice', groups: [] };
   const over = running.begin(alice);
   running.begin(alice);
   expect(() => running.begin(alice)).toThrow(
     'RESOURCE_EXHAUSTED: 2 calls of user alice run here already, the most of one caller',
   );
+  expect(told).toEqual([expect.stringMatching(/^user alice: .*; let fewer be under way at one time$/)]);
   running.begin({ ...alice, name: 'bob' });
   over();
   running.begin(alice);

@@ -26,13 +26,23 @@ export class RawCall<I, O> {
   readonly #log: Logger;
   readonly #path: string;
   readonly #onFailed: (error: RpcError) => grpc.ServiceError;
+  readonly #onFull: (reason: string) => void;
   #over = false;
 
-  /** @param onFailed it ends with an error: gives that as grpc wants it */
+  /**
+   * @param onFailed it ends with an error: gives that as grpc wants it
+   * @param onFull it ends, since the caller does not read
+   */
   constructor(
     call: grpc.ServerDuplexStream<I, O>,
-    about: { log: Logger; path: string; onFailed: (error: RpcError) => grpc.ServiceError },
+    about: {
+      log: Logger;
+      path: string;
+      onFailed: (error: RpcError) => grpc.ServiceError;
+      onFull?: ((reason: string) => void) | undefined;
+    },
   ) {
+    this.#onFull = about.onFull ?? (() => {});
     this.#call = call;
     this.#log = about.log;
     this.#path = about.path;
@@ -63,6 +73,7 @@ export class RawCall<I, O> {
     if (this.#over) return false;
     if (this.#call.writableLength >= PARKED_MAX) {
       const what = `${PARKED_MAX} messages wait already, and the caller does not read`;
+      this.#onFull(`${this.#path}: ${what}; its stream ends`);
       this.fail(new RpcError(Code.ResourceExhausted, what));
       return false;
     }

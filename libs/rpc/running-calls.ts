@@ -7,10 +7,13 @@ export const CALLS_MAX = 4_096;
 /** Counts the calls of each caller, so that none takes all that a server has. */
 export class RunningCalls {
   readonly #most: number;
+  readonly #onFull: (who: string, reason: string) => void;
   readonly #running = new Map<string, number>();
 
-  constructor(most = CALLS_MAX) {
+  /** @param onFull somebody is refused */
+  constructor(most = CALLS_MAX, onFull: (who: string, reason: string) => void = () => {}) {
     this.#most = most;
+    this.#onFull = onFull;
   }
 
   /** @returns to be called once when it is over @throws RpcError RESOURCE_EXHAUSTED */
@@ -19,11 +22,11 @@ export class RunningCalls {
     if (caller === ANYONE) return () => {};
     const who = shownCaller(caller);
     const running = this.#running.get(who) ?? 0;
-    if (running >= this.#most)
-      throw new RpcError(
-        Code.ResourceExhausted,
-        `${running} calls of ${who} run here already, the most of one caller`,
-      );
+    if (running >= this.#most) {
+      const reason = `${running} calls of ${who} run here already, the most of one caller`;
+      this.#onFull(who, `${reason}; let fewer be under way at one time`);
+      throw new RpcError(Code.ResourceExhausted, reason);
+    }
     this.#running.set(who, running + 1);
     return () => {
       const left = this.#running.get(who)! - 1;

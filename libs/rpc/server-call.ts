@@ -5,7 +5,8 @@ import { Code, RpcError } from './error.ts';
 import { DETAILS_KEY, statusBytes } from './error-details.ts';
 import { accessRule, admit } from './identity/access.ts';
 import type { Gate } from './identity/gate.ts';
-import type { Caller, Scope } from './identity/identity.ts';
+import { ANYONE, type Caller, type Scope, shownCaller } from './identity/identity.ts';
+import type { LimitsLog } from './limits.ts';
 import type { Logger } from './log.ts';
 import type { OpenStreams } from './open-streams.ts';
 import { RawCall } from './raw-call.ts';
@@ -37,7 +38,12 @@ export interface Guard {
 export function grpcHandler(
   method: DescMethod,
   handler: AnyHandler | undefined,
-  options: { log: Logger; meter?: CallMeter; security?: SecurityLog | undefined } & Guard,
+  options: {
+    log: Logger;
+    meter?: CallMeter;
+    security?: SecurityLog | undefined;
+    limits?: LimitsLog | undefined;
+  } & Guard,
 ): grpc.UntypedHandleCall {
   const { log, gate, streams, refusals, running } = options;
   const path = methodPath(method);
@@ -70,7 +76,9 @@ export function grpcHandler(
     if (serveRaw !== undefined) {
       call.once('close', () => served.finish());
       const onFailed = (error: RpcError) => statusOf(served.finish(error)!, served);
-      serveRaw(new RawCall(call, { log: served.ctx.log, path, onFailed }), served.ctx);
+      const onFull = (reason: string) =>
+        options.limits?.count('unread', caller === ANYONE ? call.getPeer() : shownCaller(caller!), reason);
+      serveRaw(new RawCall(call, { log: served.ctx.log, path, onFailed, onFull }), served.ctx);
       return;
     }
     const over = unaryResponse ? undefined : streams.add({ caller: caller!, end: revoke });

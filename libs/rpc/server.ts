@@ -11,12 +11,13 @@ import { guarded } from './identity/guarded.ts';
 import type { Caller } from './identity/identity.ts';
 import { ownFolder } from './identity/own.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
+import type { LimitsLog } from './limits.ts';
 import type { Logger } from './log.ts';
 import { addOnDemand, methodsOf } from './on-demand-service.ts';
 import { OpenStreams } from './open-streams.ts';
 import { addReflection } from './reflection.ts';
 import { RefusalLog } from './refusal-log.ts';
-import { RunningCalls } from './running-calls.ts';
+import { CALLS_MAX, RunningCalls } from './running-calls.ts';
 import type { SecurityLog } from './security-log.ts';
 import type { CallMeter } from './served-call.ts';
 import { type Guard, grpcHandler } from './server-call.ts';
@@ -57,6 +58,8 @@ export interface RpcServerOptions {
   readonly security?: SecurityLog | undefined;
   /** Whom it serves as; this process' own identity unless told otherwise. */
   readonly folder?: TlsFolder | undefined;
+  /** Where it is told which of its limits are hit. */
+  readonly limits?: LimitsLog | undefined;
   /** Other uids of this machine that its unix sockets let in: of virtual kernels. */
   readonly guests?: UidRange | undefined;
   /** Of each address; `CONNECTIONS_MAX` unless told otherwise. */
@@ -73,7 +76,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const gate = options.foreign?.gate ?? new Gate(folder);
   const streams = new OpenStreams(gate, log);
   const refusals = new RefusalLog(log);
-  const running = new RunningCalls();
+  const running = new RunningCalls(CALLS_MAX, (who, reason) => options.limits?.count('calls', who, reason));
   const { connectionsMax = CONNECTIONS_MAX } = options;
   const doors = new UnixDoors(log, connectionsMax, options.guests);
   const server = new grpc.Server(SERVER_OPTIONS);

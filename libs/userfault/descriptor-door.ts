@@ -61,13 +61,18 @@ interface Waiting {
 export class DescriptorDoor {
   private readonly path: string;
   private readonly guests: Guests | undefined;
+  private readonly onFull: ((who: string, reason: string) => void) | undefined;
   private readonly server: Server;
   /** Oldest first. */
   private readonly waiting = new Set<Waiting>();
 
-  /** @param guests uids that are let in beside ours and root's, where virtual kernels have some of their own */
-  constructor(path: string, guests?: Guests) {
+  /**
+   * @param guests uids that are let in beside ours and root's, where virtual kernels have some of their own
+   * @param onFull a connection is closed, since so many of one wait
+   */
+  constructor(path: string, guests?: Guests, onFull?: (who: string, reason: string) => void) {
     this.path = path;
+    this.onFull = onFull;
     this.guests = guests;
     rmSync(path, { force: true });
     // Node only listens: whatever it would read itself, it would lose the descriptors of.
@@ -137,9 +142,18 @@ export class DescriptorDoor {
     this.waiting.add({ socket, uid, pid, sinceMs: performance.now(), token: undefined, fd: undefined });
     const ofUid = [...this.waiting].filter((each) => each.uid === uid);
     const ofProcess = pid === 0 ? [] : ofUid.filter((each) => each.pid === pid);
-    if (ofProcess.length > WAITING_OF_PROCESS) this.turnAway(firstToGo(ofProcess));
-    else if (ofUid.length > WAITING_OF_UID) this.turnAway(firstToGo(ofUid));
-    else if (this.waiting.size > WAITING_MAX) this.turnAway(firstToGo(this.ofMost()));
+    if (ofProcess.length > WAITING_OF_PROCESS) this.full(ofProcess, WAITING_OF_PROCESS);
+    else if (ofUid.length > WAITING_OF_UID) this.full(ofUid, WAITING_OF_UID);
+    else if (this.waiting.size > WAITING_MAX) this.full(this.ofMost(), WAITING_MAX);
+  }
+
+  private full(waiting: readonly Waiting[], most: number): void {
+    const first = firstToGo(waiting);
+    this.turnAway(first);
+    this.onFull?.(
+      `uid:${first.uid}`,
+      `${most} connections${first.pid === 0 ? '' : ` of process ${first.pid}`} wait at the door for descriptors, and nobody claims them: the oldest is closed; it should ask for what it knocked for, or knock less`,
+    );
   }
 
   /** Of whoever has most. */

@@ -159,9 +159,11 @@ describe('a mode', () => {
     expect(`${is.read ? 'r' : ''}${is.write ? 'w' : ''}`, by.user).toBe(may);
   });
 
-  test('what is of another cluster is written by nobody', () => {
-    const of = { name: 'a@north', owner: 'anyone', group: '', mode: 0o666 };
+  test('what is of another cluster is written where its gateway made it so', () => {
+    const of = { name: 'a@north', owner: 'anyone', group: '', mode: 0o444 };
     for (const by of [alice, anyone]) expect(allowed(of, by)).toEqual({ read: true, write: false });
+    for (const by of [alice, anyone])
+      expect(allowed({ ...of, mode: 0o666 }, by)).toEqual({ read: true, write: true });
   });
 
   test('nobody owns what is nobody in particular', () => {

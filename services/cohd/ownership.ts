@@ -28,6 +28,7 @@ type Owned = Ownership & { name: string };
 
 const READ = 4;
 const WRITE = 2;
+const WRITE_BITS = 0o222;
 const MODE_MAX = 0o666;
 const DEFAULT_MODE = 0o600;
 
@@ -40,9 +41,11 @@ const isOwner = ({ owner }: Ownership, { user }: Requester): boolean => owner !=
 
 export function allowed(of: Owned, by: Requester): Allowed {
   const may = ownAllowed(of, by);
-  // Of another cluster.
-  return isBorrowed(of.name) ? { ...may, write: false } : may;
+  return isReadOnly(of) ? { ...may, write: false } : may;
 }
+
+// Of another cluster, which lets nobody here write it: its gateway made it so.
+const isReadOnly = ({ name, mode }: Owned): boolean => isBorrowed(name) && (mode & WRITE_BITS) === 0;
 
 function ownAllowed(of: Ownership, by: Requester): Allowed {
   if (by.all) return { read: true, write: true };
@@ -62,7 +65,7 @@ function shown({ owner, group, mode }: Ownership): string {
 const refused = (of: Owned, { user }: Requester, what: string): RpcError =>
   new AccessRefusal(
     'owner',
-    isBorrowed(of.name) && what === 'write'
+    isReadOnly(of) && what === 'write'
       ? `dataspace ${of.name} is of another cluster, which lets it be read and not written`
       : `dataspace ${of.name} belongs to ${shown(of)}; ${user || 'who asks'} may not ${what} it`,
     { user },
@@ -102,6 +105,8 @@ export function changed(
   expectOwner(of, by, 'change the owner or mode of');
   const { owner = of.owner, group = of.group, mode = of.mode } = wanted;
   expectMode(mode);
+  // What its own cluster does not let be written nobody here does.
+  if (isReadOnly(of) && (mode & WRITE_BITS) !== 0) throw refused(of, by, 'write');
   if (owner !== of.owner) {
     if (!PERSON.test(owner)) throw invalidField('owner', `owner ${shortened(owner)}: no name of a person`);
     if (!by.all)

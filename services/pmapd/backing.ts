@@ -20,6 +20,7 @@ import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
+import { ofLimit } from './limit-of.ts';
 import type { CoherentMemory } from './memory/coherent-memory.ts';
 import type { SharedDataspace } from './memory/shared-dataspace.ts';
 
@@ -260,7 +261,13 @@ function refusalOf(name: string, failure: SyncFailure<RpcError>): RpcError {
     case 'FAILED':
       return failure.error;
     case 'BUSY':
-      return tryAgain(Code.ResourceExhausted, `too many syncs of dataspace ${name} wait for their turn`);
+      return ofLimit(
+        'syncs',
+        tryAgain(
+          Code.ResourceExhausted,
+          `too many syncs of dataspace ${name} wait for their turn; let fewer ask at one time`,
+        ),
+      );
     case 'LOST_AGAIN': {
       const { firstPage, pageCount } = failure.pages;
       const range = `pages ${firstPage} to ${firstPage + pageCount - 1} of dataspace ${name}`;

@@ -3,6 +3,12 @@ import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
 import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { z } from 'zod';
+import {
+  HANDMADE_BYTES_OF_ONE,
+  HANDMADE_LIMIT,
+  HANDMADE_MAX,
+  HANDMADE_OF_ONE,
+} from './vmspaces/handmade/owner.ts';
 
 /** Flags and environment of pmapd. */
 export const pmapdConfig = {
@@ -112,14 +118,21 @@ export const pmapdConfig = {
     .number()
     .int()
     .min(1)
-    .max(4_096)
-    .default(256)
+    .max(HANDMADE_LIMIT)
+    .default(HANDMADE_OF_ONE)
     .describe('vmspaces that one person may make by hand on this node'),
+  nodeVmspaces: z
+    .number()
+    .int()
+    .min(1)
+    .max(HANDMADE_LIMIT)
+    .default(HANDMADE_MAX)
+    .describe('vmspaces that all people together may make by hand on this node'),
   vmspaceBytes: z
     .number()
     .int()
     .min(4_096)
-    .default(64 << 20)
+    .default(HANDMADE_BYTES_OF_ONE)
     .describe('private memory that the vmspaces of one person made by hand may have on this node, in bytes'),
   testFlushMs: z
     .number()

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { FaultsRequest, PmapService, SessionRequest, VkernelHello } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { heapBytes, residentBytes } from '@odonata/rpc/heap.ts';
 import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { shownCaller } from '@odonata/rpc/identity/identity.ts';
 import { requesterOf } from '@odonata/rpc/identity/requester.ts';
@@ -20,6 +21,7 @@ import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { exhaustion } from './frames/exhausted.ts';
+import { limitOf, ofLimit } from './limit-of.ts';
 import type { OverdueFault } from './memory/overdue.ts';
 import type { Node } from './node.ts';
 import { Lie } from './sessions/hearsay.ts';
@@ -127,9 +129,13 @@ export function pmapHandlers(
     const programs = [...node.sessions].filter((each) => isProgramName(each.name));
     const theirs = programs.filter(({ requester }) => requester.user === user).length;
     if (theirs >= PROGRAMS_OF_PERSON || programs.length >= PROGRAMS_MAX)
-      throw tryAgain(
-        Code.ResourceExhausted,
-        `${user} has ${theirs} programs on ${node.name} that map dataspaces outside of virtual kernels, of ${programs.length}`,
+      throw ofLimit(
+        'programs',
+        tryAgain(
+          Code.ResourceExhausted,
+          `${user} has ${theirs} programs on ${node.name} that map dataspaces outside of virtual kernels, of ${PROGRAMS_OF_PERSON}, ` +
+            `and all people have ${programs.length}, of ${PROGRAMS_MAX}; end some, or run them on another node`,
+        ),
       );
   }
 
@@ -184,6 +190,9 @@ export function pmapHandlers(
         request.events.shift();
       };
       const suspect = (error: unknown) => {
+        const limit = limitOf(error);
+        if (limit !== undefined)
+          node.limits.count(limit, `user:${requesterOf(ctx).user}`, (error as RpcError).details);
         if (session !== undefined || !(error instanceof RpcError)) return;
         const attempt = HELLO_ATTEMPTS[error.code];
         const who = shownCaller(ctx.caller);
@@ -198,9 +207,13 @@ export function pmapHandlers(
         const { name, frameLimit } = hello;
         const ofName = [...node.sessions].filter((each) => each.name === name).length;
         if (ofName >= SESSIONS_OF_ONE || node.sessions.size >= SESSIONS_MAX)
-          throw tryAgain(
-            Code.ResourceExhausted,
-            `virtual kernel ${name} has ${ofName} sessions, of ${node.sessions.size}`,
+          throw ofLimit(
+            'sessions',
+            tryAgain(
+              Code.ResourceExhausted,
+              `virtual kernel ${name} has ${ofName} sessions, of ${SESSIONS_OF_ONE}, and ${node.name} ${node.sessions.size}, of ${SESSIONS_MAX}; ` +
+                'halt some virtual kernels (vkctl vkernel halt), or use another node',
+            ),
           );
         if (Buffer.byteLength(name) > NAME_BYTES)
           throw new RpcError(
@@ -311,7 +324,7 @@ export function pmapHandlers(
       };
     },
 
-    getNodeStats() {
+    getNodeStats({ process }) {
       const { pagesIn, pagesOut, invalidations } = node.statistics;
       const { waitingBytes, inFlightBytes } = node.transfers.tally;
       return {
@@ -334,6 +347,12 @@ export function pmapHandlers(
         transferInFlightBytes: BigInt(inFlightBytes),
         wire: wireSpoken(),
         cores: availableParallelism(),
+        handmadeVmspaces: BigInt(node.handmade.count),
+        ...(process && {
+          loopDelayMs: node.loopDelay.longestMs(),
+          heapBytes: BigInt(heapBytes()),
+          residentBytes: BigInt(residentBytes() ?? 0),
+        }),
         ...(node.pageout && { pageout: node.pageout.stats }),
       };
     },

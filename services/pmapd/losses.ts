@@ -1,10 +1,12 @@
 // Pages that no node has: what is stored of them, and what begins anew once somebody accepts that it is LOST.
+
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
 import type { Dataspace, GetDataspaceRequestSchema } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ofLimit } from './limit-of.ts';
 import type { SharedDataspace } from './memory/shared-dataspace.ts';
 import type { Node } from './node.ts';
 import type { Asked } from './sessions/asked.ts';
@@ -14,7 +16,7 @@ const CHUNKS_MAX = 512;
 /** Pages that begin anew in one step. */
 const STEP_PAGES = 8 * BLOCK_PAGES;
 /** More than this (16 GiB) begins anew by removing the dataspace. */
-const ACCEPT_PAGES_MAX = 4 * 2 ** 20;
+export const ACCEPT_PAGES_MAX = 4 * 2 ** 20;
 
 interface DataspaceLoss {
   name: string;
@@ -64,9 +66,12 @@ export async function acceptLoss(
   const pages = Number(losses[0]?.pages ?? 0n);
   if (pages === 0) return 0;
   if (pages > ACCEPT_PAGES_MAX) {
-    throw new RpcError(
-      Code.ResourceExhausted,
-      `${pages} pages of dataspace ${name} are lost, more than ${ACCEPT_PAGES_MAX}; remove it and make it anew`,
+    throw ofLimit(
+      'accepted-pages',
+      new RpcError(
+        Code.ResourceExhausted,
+        `${pages} pages of dataspace ${name} are lost, more than ${ACCEPT_PAGES_MAX}; remove it and make it anew`,
+      ),
     );
   }
   const { dataspace } = await node.openings.open(name, 0n, { incomplete: true, requester, requestId });

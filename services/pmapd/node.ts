@@ -34,6 +34,7 @@ import { Frames } from './frames/frames.ts';
 import { GrowthAudit } from './frames/growth-audit.ts';
 import { Images } from './frames/images.ts';
 import { type Short, Shortage } from './frames/shortage.ts';
+import { LoopDelay } from './loop-delay.ts';
 import { CoherentMemory } from './memory/coherent-memory.ts';
 import { performMemory } from './memory/memory-actions.ts';
 import { OverdueFaults } from './memory/overdue.ts';
@@ -50,9 +51,10 @@ import type { Vmspace } from './sessions/vmspace.ts';
 import { Statistics } from './statistics.ts';
 import { PageTraces } from './traces/page-traces.ts';
 import { flushByChance } from './vmspaces/flush.ts';
-import { HandmadeVmspaces } from './vmspaces/handmade-table.ts';
+import { HandmadeVmspaces } from './vmspaces/handmade/handmade-table.ts';
 import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
+import { GatewayPages } from './wire/gateway-pages.ts';
 import { performLine, performSync } from './wire/line-actions.ts';
 import { SyncRelay } from './wire/sync-relay.ts';
 
@@ -68,6 +70,7 @@ export interface FrozenNode {
   memory: CoherentMemory;
   sync: SyncRelay;
   sessions: Session[];
+  handmade: HandmadeVmspaces;
 }
 
 export class Node {
@@ -88,6 +91,7 @@ export class Node {
   /** Vmspaces that people made by hand. */
   readonly handmade: HandmadeVmspaces;
   readonly statistics = new Statistics();
+  readonly loopDelay = new LoopDelay();
   readonly hotPages = new HotPages(monotonicMs);
   readonly rangeNames = new RangeNames();
   /** Absent: nobody traces. */
@@ -99,6 +103,7 @@ export class Node {
   readonly backing: Backing;
   readonly sessions: SessionTable;
   readonly overdue: OverdueFaults;
+  readonly gatewayPages: GatewayPages;
   readonly transfers: Transfers;
   /** The first pid of this node's processes. */
   readonly firstPid: bigint;
@@ -171,13 +176,14 @@ export class Node {
     this.frames.onTaken = () => this.pageout?.taken();
     this.handmade = new HandmadeVmspaces({
       ...{ node: config.node, memoryDir: config.memoryDir, frames: this.frames, limits: this.limits },
-      ...{ ofOneMax: config.vmspaces, bytesOfOneMax: config.vmspaceBytes },
+      ...{ max: config.nodeVmspaces, ofOneMax: config.vmspaces, bytesOfOneMax: config.vmspaceBytes },
       nextId: () => this.nextVmspace(),
-      isWatched: (id) => this.watches.isWatched(id),
+      watched: () => this.watches.watched(),
       onIdle: ({ id, owner }, reason) => {
-        this.events.add('vmspace-idle', reason, { vmspace: id, owner });
+        if (reason !== undefined) this.events.add('vmspace-idle', reason, { vmspace: id, owner });
         this.watches.end(id);
       },
+      onManyIdle: (reason) => this.events.add('vmspace-idle', reason),
     });
     const pool = new PagePool();
     this.transfers = new Transfers({
@@ -222,7 +228,13 @@ export class Node {
     });
     this.openings = new Openings({
       ...{ name: config.node, incarnation: this.incarnation, line: this.line, memory, descriptors, bus },
+      learned: (about) => this.gatewayPages.learn(about),
       isLeaving: () => this.isLeaving,
+    });
+    this.gatewayPages = new GatewayPages({
+      nameOf: (dataspace) => this.memory.get(dataspace)?.name,
+      directory: () => this.line.directory,
+      log,
     });
     this.overdue = new OverdueFaults({ memory, shortage, events, why: (fault) => whyWaits(this, fault) });
   }
@@ -340,7 +352,10 @@ export class Node {
       await this.pageout?.bringAll(session, () => delay(0));
       session.tellHandingOver();
     }
-    const waits = () => this.openings.isOpening || [...this.sessions].some(({ isAttached }) => isAttached);
+    const waits = () =>
+      this.openings.isOpening ||
+      this.handmade.isBusy ||
+      [...this.sessions].some(({ isAttached }) => isAttached);
     while (waits() && monotonicMs() < endMs) await delay(POLL_MS);
     // Stopped, or of an earlier version: it ends as if this pmap manager had died.
     this.sessions.giveUp(
@@ -351,11 +366,13 @@ export class Node {
 
   /** From now on nothing changes here, and another pmap manager may go on with what this says. */
   freeze(): FrozenNode {
-    const { incarnation, lastVmspace, memory, sync, sessions } = this;
+    const { incarnation, lastVmspace, memory, sync, sessions, handmade } = this;
     this.frozen = true;
     this.openings.isFrozen = true;
+    this.handmade.freeze();
     const shards = this.line.freeze();
-    return { incarnation, lastVmspace, shards, held: memory.freeze(), memory, sync, sessions: [...sessions] };
+    const held = memory.freeze();
+    return { incarnation, lastVmspace, shards, held, memory, sync, sessions: [...sessions], handmade };
   }
 
   /**
@@ -364,6 +381,7 @@ export class Node {
    */
   endHandOver(): void {
     for (const session of this.sessions) session.spaces.unfollow();
+    this.handmade.thaw();
     this.handingOver = false;
     this.pageout?.goOn();
     if (!this.frozen) {
@@ -421,8 +439,9 @@ export class Node {
     clearInterval(this.inspecting);
     clearInterval(this.flushing);
     this.watches.close();
-    this.handmade.close();
+    this.handmade.letGo();
     this.overdue.close();
+    this.loopDelay.close();
     this.pageout?.end();
     this.transfers.close();
     this.line.letGo();
@@ -432,6 +451,7 @@ export class Node {
   close(): void {
     clearInterval(this.inspecting);
     this.overdue.close();
+    this.loopDelay.close();
     clearInterval(this.flushing);
     this.watches.close();
     this.handmade.close();

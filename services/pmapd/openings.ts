@@ -77,6 +77,8 @@ export interface OpeningsOptions {
   memory: CoherentMemory;
   descriptors: Descriptors;
   bus: Bus;
+  /** What the directory says of what is opened. */
+  learned(about: Dataspace): void;
   isLeaving(): boolean;
 }
 
@@ -240,6 +242,7 @@ export class Openings {
   private known(about: Dataspace, since: number): SharedDataspace {
     // What is opened when all is told would be known to nobody; who asked asks the next pmap manager.
     if (this.isFrozen) throw this.stops();
+    this.o.learned(about);
     const known = this.o.memory.get(about.id);
     if (known !== undefined) return known;
     const whole = this.isMine(about, since);

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
-import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import { type Receiver, transferHandlers } from '@odonata/pmap/wire/arriving.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { EventService } from '@odonata/proto/event/v1/event';
@@ -42,6 +41,7 @@ import { lockNode } from './handover/node-lock.ts';
 import { Predecessor } from './handover/predecessor.ts';
 import { StandbyServer } from './handover/standby-server.ts';
 import { clearDoors, handOverAddress, succeed } from './handover/successor.ts';
+import { countingLimits } from './limit-of.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { vmspaceHandlers } from './vmspaces/handlers.ts';
@@ -111,11 +111,11 @@ export async function serve(
   let handsOver = false;
   // While another pmap manager of the node runs, for that takes longer than all that comes after its end.
   const prepare = (node: Node) => {
-    const { security } = node;
-    const server = createRpcServer({ name: 'pmapd', log, meter, security });
+    const { security, limits } = node;
+    const server = createRpcServer({ name: 'pmapd', log, meter, security, limits });
     const pmap = pmapHandlers(node, () => door!, nodeIndex, gate);
-    const dataspaces = dataspaceHandlers(node);
-    const vmspaces = vmspaceHandlers(node);
+    const dataspaces = countingLimits(node.limits, dataspaceHandlers(node));
+    const vmspaces = countingLimits(node.limits, vmspaceHandlers(node));
     server
       .add(PmapService, pmap)
       .add(DataspaceService, dataspaces)
@@ -124,7 +124,14 @@ export async function serve(
       .add(TransferService, { ...transferHandlers(receiverOf(node), gate), ...adoptHandler(node) })
       .complete();
     // Virtual kernels reach what is for them, and nothing else.
-    const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter, security, guests });
+    const inner = createRpcServer({
+      name: 'pmapd for virtual kernels',
+      log,
+      meter,
+      security,
+      limits,
+      guests,
+    });
     inner.add(PmapService, pmap).add(DataspaceService, dataspaces).complete();
     const predecessor = new Predecessor({
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },
@@ -160,7 +167,9 @@ export async function serve(
   clearFrozen(config.socketDir);
   await inner.listen(`unix:${sockets.pmap}`);
   // After the socket above: virtual kernels that move take the door for the sign that somebody answers there.
-  door = new DescriptorDoor(sockets.userfault, guests);
+  door = new DescriptorDoor(sockets.userfault, guests, (who, reason) =>
+    node.limits.count('door', who, reason),
+  );
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   // Where another one handed over, virtual kernels wait: it can wait longer than they.
   if (pausedAtMs === undefined) clearMemoryDir(config.memoryDir, log, node.files());
@@ -275,9 +284,8 @@ function endUnresumedLater(node: Node): void {
   ).unref();
 }
 
-/** A gateway brings what another cluster lent, and nothing else. */
-function receiverOf({ memory, line, spoilt, traces }: Node): Receiver {
+function receiverOf({ memory, line, spoilt, traces, gatewayPages }: Node): Receiver {
   const takesFrom = ({ role }: Caller, dataspace: bigint): boolean =>
-    role !== Role.GATEWAY || isBorrowed(memory.get(dataspace)?.name ?? '');
+    role !== Role.GATEWAY || gatewayPages.mayBring(dataspace);
   return { memory, line, spoilt, traces, takesFrom };
 }

@@ -8,6 +8,9 @@ import { isListenRule } from './allowed-listeners.ts';
 /** A program reaches no more: 32-bit addresses. */
 const PROGRAM_MEMORY_MAX = 2 ** 32;
 
+/** A virtual kernel says every second what would be lost with it. */
+const PARK_MIN_MS = 3_000;
+
 /** Flags and environment of vkerneld. */
 export const vkerneldConfig = {
   node: z
@@ -102,6 +105,16 @@ export const vkerneldConfig = {
     .default(false)
     .describe(
       'start virtual kernels without the walls that --allow-unconfined names, though this machine has them: to measure what each costs',
+    ),
+  parkAfterMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .refine((ms) => ms === 0 || ms >= PARK_MIN_MS, `use ${PARK_MIN_MS} or more, or 0`)
+    .default(600_000)
+    .describe(
+      'how long nothing runs in a virtual kernel until its OS process is ended; the next program makes it anew; 0: it is never ended',
     ),
   drainMs: z
     .number()

@@ -45,6 +45,9 @@ const namesRecord = z.object({
   user: z.string(),
   names: z.object({ listen: z.array(z.string()), connect: z.array(z.string()), none: z.boolean() }),
 });
+/** One that nobody used for a while. */
+const parkedRecord = z.object({ name: z.string(), user: z.string(), sinceMs: z.number() });
+export type ParkedRecord = z.infer<typeof parkedRecord>;
 const record = z.object({
   /** Who is whose parent (libs/processes/record.ts); empty: none is. */
   home: z.string().default(''),
@@ -53,6 +56,7 @@ const record = z.object({
   vkernels: z.array(vkernelRecord).default([]),
   quotas: z.array(quotaRecord).default([]),
   names: z.array(namesRecord).default([]),
+  parked: z.array(parkedRecord).default([]),
   processes: z
     .array(
       z.object({

@@ -30,7 +30,7 @@ async function startDaemon(drainMs = 0): Promise<void> {
       const v = await serveVkerneld({ node: 'n', nodeIndex: 1, listen: '127.0.0.1:0', syslink: '127.0.0.1:1',
         allowDir: [], allowListen: [], allowConnect: [], allowUnconfined: [],
         homeDir: '', programsDir: '', hideDir: [], programMemory: 2 ** 32,
-      unconfined: false, pmapdDir: '', tlsDir: '', vkernelUids: 0, controlGroup: '', lodges: false, drainMs: ${drainMs}, logLevel: 'fatal', metricsListen: '', eventsFile: '', traceOtlp: '', traceSample: 0, socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
+      unconfined: false, pmapdDir: '', tlsDir: '', vkernelUids: 0, controlGroup: '', lodges: false, parkAfterMs: 0, drainMs: ${drainMs}, logLevel: 'fatal', metricsListen: '', eventsFile: '', traceOtlp: '', traceSample: 0, socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
         ${JSON.stringify(join(here, 'stand-in-vkernel.ts'))});
       process.on('SIGHUP', () => v.leave().then(() => process.exit(0)));
       console.log(v.address);

@@ -45,6 +45,7 @@ import { vkerneldMetrics } from './metrics.ts';
 import { NamedConnections } from './names/named-connections.ts';
 import { NamedListeners } from './names/named-listeners.ts';
 import { VkernelNames } from './names/vkernel-names.ts';
+import { Parking } from './parking.ts';
 import { pmapdUses } from './pmapd-uses.ts';
 import { type Process, ProcessTable } from './process-table.ts';
 import { ProgramsFolder } from './programs-folder.ts';
@@ -185,6 +186,7 @@ export async function serveVkerneld(
   const processesMax = () => (config.lodges ? readLodgerBounds(socketDir).processes : 0);
   const parts = { events, connector, limits, looks, names: policy, processesMax };
   const vkernels = new Vkernels({ place, table, file, uids, log, ...parts });
+  const parking = new Parking({ vkernels, table, afterMs: config.parkAfterMs, log });
   const pmapd = createClient(PmapService, asked);
   const running = () => vkernels.list().map(({ key, record: { hostPid } }) => ({ key, hostPid }));
   const uses = new VkernelUses(running, pmapdUses(pmapd, vkernels));
@@ -321,12 +323,14 @@ export async function serveVkerneld(
     address,
     async leave() {
       keeping.close();
+      parking.stop();
       log.info('leaves the virtual kernels to the next vkerneld');
       await file.settled();
     },
     async stop({ atOnce } = { atOnce: true }) {
       server.setServing(false);
       stopping = true;
+      parking.stop();
       if (!atOnce && config.drainMs > 0) {
         const running = await vkernels.drain(config.drainMs);
         if (running > 0) log.warn({ running }, 'programs still run after the drain; ending them');

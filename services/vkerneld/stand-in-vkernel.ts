@@ -7,6 +7,7 @@
 //   refuse    ends before its start
 //   crash     takes the virtual kernel with it
 //   size      writes the size of its module
+//   keep      something of it is lost with its virtual kernel
 
 import { closeSync, fstatSync } from 'node:fs';
 import type { StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
@@ -50,6 +51,9 @@ const link = new ControlLink({
       }
       case 'start':
         start(event.value);
+        return;
+      case 'limits':
+        link.send({ case: 'has', value: { kept: 0 } });
         return;
       case 'input': {
         const { pid, data, end } = event.value;
@@ -97,6 +101,10 @@ function start({ pid, program }: StartProcess): void {
   link.send({ case: 'started', value: { pid } });
   link.send({ case: 'usage', value: { pid, residentPages: 3n, cpuMs: 5n, threads: 1 } });
   if (name === 'crash') process.abort();
+  if (name === 'keep') {
+    link.send({ case: 'has', value: { kept: 1 } });
+    exit(pid, 0);
+  }
   if (name === 'size') {
     write(
       pid,

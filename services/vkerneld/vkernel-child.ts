@@ -62,7 +62,12 @@ const ADOPTED_POLL_MS = 500;
  */
 export class VkernelChild {
   /** What all of its processes have together, as it told last. */
-  has = { diskBytes: 0, descriptors: 0 };
+  has: { diskBytes: number; descriptors: number; kept?: number | undefined } = {
+    diskBytes: 0,
+    descriptors: 0,
+  };
+  /** When somebody asked for it last, or something ran there, by performance.now(). */
+  usedMs = performance.now();
   readonly record: VkernelRecord;
   readonly #sandbox: Sandbox;
   #log: Logger;

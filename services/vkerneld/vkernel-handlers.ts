@@ -54,7 +54,9 @@ export function vkernelsHandlers({
     };
     const policy = vkernels.names.of(key);
     const names = policy && { ...policy, listen: [...policy.listen], connect: [...policy.connect] };
-    if (child === undefined) return { ...about, quota, names };
+    const parked = vkernels.parked.get(key);
+    if (child === undefined)
+      return { ...about, quota, names, ...(parked && { parkedAt: timestampFromMs(parked.sinceMs) }) };
     const { hostPid, startedAtMs } = child.record;
     const { memoryBytes, cpuMs, cpuMillis, dataspaces } = uses.of(key);
     return {
@@ -72,6 +74,7 @@ export function vkernelsHandlers({
         ...[...vkernels.quotas.all(), ...vkernels.names.all()].map(
           ([key, { name, user }]) => [key, { name, user }] as const,
         ),
+        ...[...vkernels.parked].map(([key, { name, user }]) => [key, { name, user }] as const),
         ...vkernels.list().map(({ key, record: { name, user } }) => [key, { name, user }] as const),
       ]);
       const theirs = [...all]
@@ -88,7 +91,8 @@ export function vkernelsHandlers({
       const who = named({ name, user }, ctx);
       const key = keyOf(who);
       const child = vkernels.find(key);
-      const isSaid = vkernels.quotas.has(key) || vkernels.names.of(key) !== undefined;
+      const isSaid =
+        vkernels.quotas.has(key) || vkernels.names.of(key) !== undefined || vkernels.parked.has(key);
       if (!create && child === undefined && !isSaid) throw noneOf(key, node);
       // All of it or nothing.
       if (names !== undefined) vkernels.names.expectRules(names);
@@ -122,6 +126,7 @@ export function vkernelsHandlers({
       const who = named({ name, user }, ctx);
       ownerOnly(ctx, who.user, `virtual kernel ${keyOf(who)} on ${node}`);
       const processes = await vkernels.halt(keyOf(who));
+      if (processes === undefined && vkernels.forgetParked(keyOf(who))) return { processes: 0 };
       if (processes === undefined) throw noneOf(keyOf(who), node);
       return { processes };
     },
@@ -133,7 +138,7 @@ export function vkernelsHandlers({
           Code.FailedPrecondition,
           `virtual kernel ${key} runs on ${node}; vkctl vkernel halt ends it`,
         );
-      const had = vkernels.names.remove(key);
+      const had = [vkernels.forgetParked(key), vkernels.names.remove(key)].includes(true);
       if (!had || vkernels.quotas.has(key)) vkernels.quotas.remove(key);
       vkernels.save();
       return {};

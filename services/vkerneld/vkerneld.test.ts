@@ -25,7 +25,7 @@ let folder: string;
 let vkerneld: Vkerneld;
 let client: Client<typeof VkernelService>;
 
-async function startVkerneld(): Promise<void> {
+async function startVkerneld(parkAfterMs = 0): Promise<void> {
   const config = {
     ...{
       node: 'node2',
@@ -49,6 +49,7 @@ async function startVkerneld(): Promise<void> {
       unconfined: false,
       logLevel: 'silent' as const,
       drainMs: 0,
+      parkAfterMs,
       metricsListen: '',
       eventsFile: '',
       traceOtlp: '',
@@ -412,6 +413,7 @@ describe('bad luck', () => {
         unconfined: false,
         logLevel: 'silent' as const,
         drainMs: 0,
+        parkAfterMs: 0,
         metricsListen: '',
         eventsFile: '',
         traceOtlp: '',
@@ -436,6 +438,37 @@ describe('bad luck', () => {
     expect(await good.ended).toMatchObject({ reason: 'its virtual kernel was shut down' });
     expect(await stubborn.ended).toMatchObject({ reason: 'virtual kernel stubborn was shut down' });
     for (const pid of pids) expect(startTicksOf(pid)).toBeUndefined();
+  });
+
+  it('one that nobody uses is parked, and made anew by the next program', async () => {
+    await vkerneld.stop();
+    await startVkerneld(200);
+    const shown = async () =>
+      (await client.listVkernels({})).vkernels.map(({ name, hostPid, parkedAt }) => ({
+        name,
+        runs: hostPid > 0,
+        parked: parkedAt !== undefined,
+      }));
+    const busy = new Caller('wait', { vkernel: 'busy' });
+    const keeper = new Caller('keep', { vkernel: 'keeper' });
+    await Promise.all([busy.started(), keeper.started(), new Caller('size').ended]);
+    await vi.waitFor(
+      async () =>
+        expect(await shown()).toEqual([
+          { name: 'busy', runs: true, parked: false },
+          { name: 'default', runs: false, parked: true },
+          { name: 'keeper', runs: true, parked: false },
+        ]),
+      20_000,
+    );
+    // Also where it is another vkerneld that knows it.
+    await vkerneld.stop();
+    await startVkerneld();
+    expect(await shown()).toEqual([{ name: 'default', runs: false, parked: true }]);
+    expect(await new Caller('size').ended).toMatchObject({ code: 3 });
+    expect(await shown()).toEqual([{ name: 'default', runs: true, parked: false }]);
+    await client.haltVkernel({ name: 'default', user: '' });
+    expect(await shown()).toEqual([]);
   });
 
   it('a stranger cannot pose as a virtual kernel', async () => {

@@ -20,7 +20,7 @@ import type { ClusterLooks } from './cluster-look.ts';
 import type { Connector } from './connector.ts';
 import { policyRecord, VkernelNames } from './names/vkernel-names.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
-import type { RecordFile } from './record.ts';
+import type { ParkedRecord, RecordFile } from './record.ts';
 import { isOfService } from './services/service-vkernel.ts';
 import { boundsOf } from './vkernel-bounds.ts';
 import type { ControlLine, Order } from './vkernel-child.ts';
@@ -32,6 +32,8 @@ export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const DRAIN_POLL_MS = 50;
 const LOST_START = 'its start was lost when the line to its supervisor broke';
+/** Names of those that are parked: of more than these the ones that nobody used longest are forgotten. */
+const PARKED_MAX = 1_000;
 /** Processes whose threads do not end, that a virtual kernel may have beside those that run. */
 const ENDING_MAX = 4;
 
@@ -49,6 +51,8 @@ export class Vkernels {
   readonly #log: Logger;
   readonly #uids: UidRange | undefined;
   readonly #children = new Map<string, VkernelChild>();
+  /** Those that nobody used for a while, the one that was parked first as the first. */
+  readonly #parked = new Map<string, ParkedRecord>();
   #lastIndex: number;
   readonly #events: EventLog | undefined;
   readonly #connector: Connector | undefined;
@@ -112,6 +116,7 @@ export class Vkernels {
     this.quotas = new VkernelQuotas(record.quotas, keyOf, () => this.#place.sandbox.lacksCpu);
     this.homeRecord = () => record.home;
     this.#lastIndex = record.lastVkernel;
+    for (const each of record.parked) this.#parked.set(keyOf(each), each);
     for (const process of record.processes) this.#table.adopt(process);
     for (const left of record.vkernels) {
       const child = VkernelChild.adopt(left, this.#place, this.#log, (reason) =>
@@ -155,8 +160,9 @@ export class Vkernels {
     child.send({ case: 'limits', value: { diskBytes: BigInt(diskBytes), descriptors } });
   }
 
-  #has(child: VkernelChild, { diskBytes, descriptors, refusedDescriptors, refusedDisk }: VkernelHas): void {
-    child.has = { diskBytes: Number(diskBytes), descriptors };
+  #has(child: VkernelChild, { diskBytes, descriptors, kept, ...refused }: VkernelHas): void {
+    child.has = { diskBytes: Number(diskBytes), descriptors, kept };
+    const { refusedDescriptors, refusedDisk } = refused;
     const { key } = child;
     const may = this.quotas.of(key);
     const about = { vkernel: key };
@@ -194,6 +200,7 @@ export class Vkernels {
     // One that is being ended takes no more; it is gone in a moment.
     while (this.#children.get(key)?.isDoomed) await this.#children.get(key)!.gone;
     const child = this.#children.get(key) ?? this.#spawn({ ...owner, name });
+    child.usedMs = performance.now();
     await child.attached(signal);
     return child;
   }
@@ -244,6 +251,30 @@ export class Vkernels {
     const { length } = this.#table.running(key);
     await child.stop();
     return length;
+  }
+
+  /** Ends the OS process of one in which nothing runs; it is known still. */
+  async park(child: VkernelChild): Promise<void> {
+    const { key, name, user } = child;
+    await child.stop();
+    // Somebody may have asked for it meanwhile.
+    if (this.#children.has(key)) return;
+    this.#parked.set(key, { name, user, sinceMs: Date.now() });
+    const [oldest] = this.#parked.keys();
+    if (this.#parked.size > PARKED_MAX && oldest !== undefined) this.#parked.delete(oldest);
+    this.save();
+  }
+
+  /** By key. */
+  get parked(): ReadonlyMap<string, ParkedRecord> {
+    return this.#parked;
+  }
+
+  /** It is known no more. False: it was not parked. */
+  forgetParked(key: string): boolean {
+    if (!this.#parked.delete(key)) return false;
+    this.save();
+    return true;
   }
 
   /** To the virtual kernel of a process. UNAVAILABLE while that has no line. */
@@ -422,6 +453,7 @@ export class Vkernels {
       ended: (reason) => this.#ended(key, reason),
     });
     this.#children.set(key, child);
+    this.#parked.delete(key);
     this.save();
     return child;
   }
@@ -484,6 +516,7 @@ export class Vkernels {
       vkernels: [...this.#children.values()].map((child) => child.record),
       quotas: [...this.quotas.all()].map(([, defined]) => ({ ofService: false, ...defined })),
       names: [...this.names.all()].map(([, said]) => policyRecord(said)),
+      parked: [...this.#parked.values()],
       processes: this.#table
         .running()
         .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect, dirs }) => {

@@ -39,6 +39,7 @@ const MANY_PROCESSES: string[] = [
   'sequential',
   'sharing',
   'syslink',
+  'vmspaces',
   'walls',
 ];
 const PARTS = PART_NAMES.filter((name) => LONG || !MANY_PROCESSES.includes(name));

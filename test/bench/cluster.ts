@@ -12,6 +12,7 @@ export interface ClusterOptions {
   /** Replicas of the directory; 1 unless told otherwise. */
   directories?: number;
   leaseMs?: number;
+  nodeVmspaces?: number | undefined;
   insecure?: boolean;
   overTcp?: boolean;
   /** Virtual kernels without these walls. */
@@ -28,6 +29,7 @@ export async function withCluster<T>(
     nodes,
     directories,
     leaseMs,
+    nodeVmspaces,
     insecure,
     overTcp,
     unconfined,
@@ -45,6 +47,7 @@ export async function withCluster<T>(
       nodes,
       directories,
       leaseMs,
+      nodeVmspaces,
       insecure,
       overTcp,
       unconfined,

@@ -10,14 +10,13 @@ import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { adminName } from '../../services/vkctl/cluster/certificates.ts';
-import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
-import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
-import { askToReplace } from '../../services/vkctl/cluster/replace.ts';
+import type { ClusterRecord } from '../../services/vkctl/cluster/record.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
 import { vkernelTokenIn } from '../cluster/identities.ts';
 import { judge, round, verdictCells } from './figure.ts';
 import { startGuest } from './guest-run.ts';
 import { columns, type Part, type Setting } from './part.ts';
+import { recordOf, replace } from './replaced.ts';
 import { percentile } from './samples.ts';
 
 /** A tenth of the default lease. */
@@ -26,7 +25,6 @@ const NODE = 'node1';
 const SERVICE = `${NODE}/pmapd`;
 /** Guests that compute, on however many cores. */
 const SPINNERS = 10;
-const HAND_OVER_MS = 60_000;
 const READY_MS = 30_000;
 
 interface Step {
@@ -62,7 +60,7 @@ export const handover: Part = {
         const pausesMs: number[] = [];
         while (pausesMs.length < count) {
           setting.progress(`${step.name}: ${pausesMs.length + 1} of ${count}`);
-          pausesMs.push(await replace(setting));
+          pausesMs.push(await replace(setting, SERVICE));
         }
         const p99 = judge(`hand-over, ${step.name}, p99`, percentile(pausesMs, 0.99), 'ms', {
           most: P99_MOST_MS,
@@ -89,12 +87,6 @@ export const handover: Part = {
   },
 };
 
-function recordOf({ to }: Setting): ClusterRecord {
-  const record = readRecord(clusterPaths(to.cluster).clusterFile);
-  if (record === undefined) throw new Failure(`no record of cluster ${to.cluster}`);
-  return record;
-}
-
 async function resident(setting: Setting, { name, pages }: Step): Promise<void> {
   const dataspace = `resident-${name.replace(/[^0-9A-Za-z]+/g, '-')}`;
   // Each within the quota of a process.
@@ -106,31 +98,10 @@ async function resident(setting: Setting, { name, pages }: Step): Promise<void> 
   }
 }
 
-/** @returns for how long virtual kernels waited */
-async function replace(setting: Setting): Promise<number> {
-  const find = () => recordOf(setting).services.find(({ name }) => name === SERVICE)!;
-  const { restarts, notReplaced = 0 } = find();
-  if (!askToReplace(SERVICE, recordOf(setting))) throw new Failure('the supervisor does not run');
-  const endMs = performance.now() + HAND_OVER_MS;
-  for (;;) {
-    const now = find();
-    if ((now.notReplaced ?? 0) > notReplaced) throw new Failure(`${SERVICE}: a hand-over was given up`);
-    if (now.restarts > restarts) {
-      const { takeOverMs } = await setting.to.pmapd(NODE).getNodeStats({}, { deadlineMs: 2_000 }).catch(away);
-      if (takeOverMs > 0) return takeOverMs;
-    }
-    if (performance.now() > endMs) throw new Failure(`${SERVICE}: no hand-over within ${HAND_OVER_MS} ms`);
-    await sleep(20, undefined, { signal: setting.signal });
-  }
-}
-
 async function within(ms: number, ready: Promise<void>): Promise<void> {
   const isReady = await Promise.race([ready.then(() => true), sleep(ms, false, { ref: false })]);
   if (!isReady) throw new Failure(`${SERVICE} does not take the session of the bench within ${ms} ms`);
 }
-
-/** While it moves it cannot be asked. */
-const away = () => ({ takeOverMs: 0 });
 
 /** A session of its own, with many vmspaces and no processes. */
 class ManyVmspaces {

@@ -20,6 +20,7 @@ import { sharing } from './sharing.ts';
 import { start } from './start.ts';
 import { memoryNote } from './supplied-memory.ts';
 import { syslink } from './syslink.ts';
+import { vmspaces } from './vmspaces.ts';
 import { walls } from './walls.ts';
 
 const PARTS: Record<PartName, Part> = {
@@ -35,6 +36,7 @@ const PARTS: Record<PartName, Part> = {
   sharing,
   start,
   syslink,
+  vmspaces,
   walls,
 };
 
@@ -54,8 +56,9 @@ async function measure(
   for (const name of only) {
     const part = PARTS[name];
     const show = (doing: string): void => progress.show(`${name}: ${doing}`);
-    const result = await withCluster({ nodes: part.nodes(quick), signal, progress: show }, (to) =>
-      part.run({ to, quick, profile, without, folder, signal, progress: show }),
+    const result = await withCluster(
+      { nodes: part.nodes(quick), nodeVmspaces: part.nodeVmspaces, signal, progress: show },
+      (to) => part.run({ to, quick, profile, without, folder, signal, progress: show }),
     );
     results[name] = result;
     progress.clear();

@@ -49,6 +49,7 @@ const PROGRAMS: readonly Program[] = [
     ...{ quick: ['double', 128, 10], cpuMost: 2.2 },
   },
   { name: 'quicksort 16 million', guest: 'quicksort', whole: [16_000_000], quick: [300_000], cpuMost: 2 },
+  { name: 'words of 128 MiB', guest: 'words', whole: [128], quick: [2], cpuMost: 2 },
 ];
 
 interface Line {

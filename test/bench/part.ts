@@ -37,6 +37,8 @@ export interface PartResult {
 export interface Part {
   title: string;
   nodes(quick: boolean): number;
+  /** Vmspaces that may be made by hand on each node; missing: as many as pmapd lets. */
+  nodeVmspaces?: number;
   run(setting: Setting): Promise<PartResult>;
 }
 

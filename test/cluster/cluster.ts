@@ -250,11 +250,16 @@ export async function until(
   timeoutMs = 90_000,
 ): Promise<void> {
   const endMs = Date.now() + timeoutMs;
-  while (!(await holds())) {
+  for (;;) {
+    const askedMs = Date.now();
+    if (await holds()) return;
     if (Date.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await sleep(25);
+    await sleep(restMs(Date.now() - askedMs));
   }
 }
+
+/** Until one asks again, where an answer took so long: a command that is run again and again would keep a processor busy. */
+export const restMs = (tookMs: number): number => Math.min(1_000, 25 + 2 * tookMs);
 
 /** True where all that `vkctl status` finds wrong is that pages are LOST. */
 export const onlyLosses = (stderr: string): boolean =>

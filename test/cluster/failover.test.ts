@@ -72,7 +72,7 @@ describe('the directory', () => {
   });
 
   test('a replica killed under load: faults go on within two leases, nothing is wrong, shards come back', async () => {
-    const work = await startWide('killed', 12);
+    const work = await startWide('killed', 8);
     await cluster.withoutRestarts(async () => {
       await cluster.kill('cohd2');
       await until(
@@ -87,7 +87,7 @@ describe('the directory', () => {
   });
 
   test('a replica stopped longer than its lease wakes up late, and is fenced', async () => {
-    const work = await startWide('stopped', 12);
+    const work = await startWide('stopped', 8);
     const stopped = cluster.service('cohd1').process!;
     signalIdentity(stopped, 'SIGSTOP');
     try {
@@ -104,7 +104,7 @@ describe('the directory', () => {
   });
 
   test('NATS killed under load: faults go on, within two leases of its return', async () => {
-    const work = await startWide('nats', 12);
+    const work = await startWide('nats', 8);
     await cluster.kill('nats');
     await until('NATS runs again', () => cluster.service('nats').state === 'running');
     expect(await work.finish()).toBeLessThan(2 * LEASE_MS + 2 * SLACK_MS);

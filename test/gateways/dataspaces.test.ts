@@ -3,20 +3,30 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DELAY_MS } from '../../services/syslinkd/gateway/testdata/bad-line.ts';
 import { until } from '../cluster/cluster.ts';
+import { HISTORY, operate, whileThey } from './histories.ts';
 import { TwoClusters } from './two-clusters.ts';
 
 let both: TwoClusters;
 
 beforeAll(async () => {
   both = await TwoClusters.up(2_000);
-  both.allow({ exports: ['table'] });
+  both.allow({ exports: ['table'], shared: ['shared', HISTORY.name, 'wide'] });
   const { north, south } = both;
   await north.cluster.vkctl(['ds', 'create', 'table', '16K', '--mode', '604']);
+  await north.cluster.vkctl(['ds', 'create', 'shared', '8K', '--mode', '606']);
+  await north.cluster.vkctl(['ds', 'create', 'wide', '96K', '--mode', '606']);
+  await north.cluster.vkctl(['ds', 'create', HISTORY.name, HISTORY.size, '--mode', '606']);
   await north.cluster.vkctl(['vkernel', 'create', 'asks', '--may-connect', `:seen@${south.name}`]);
   await south.cluster.vkctl(['vkernel', 'create', 'answers', '--may-listen', ':seen']);
   north.serve();
   south.serve();
   await both.mapped();
+  await both.mapped(both.shared);
+  // It has more pages than a gateway has room for.
+  await until('all are there', async () => {
+    const { stdout } = await south.cluster.vkctl(['ds', 'ls', '-q']);
+    return [HISTORY.name, 'wide'].every((name) => stdout.includes(`${name}@`));
+  });
 }, 180_000);
 
 afterAll(async () => {
@@ -72,6 +82,74 @@ test('a fault over the line takes one round trip', async () => {
   expect(took[0]!).toBeGreaterThan(2 * DELAY_MS - 5);
   expect(took[0]!).toBeLessThan(4 * DELAY_MS);
 }, 60_000);
+
+test('programs of both add to the same words, and no addition is lost', async () => {
+  const { north, south, shared } = both;
+  const adds = (side: typeof north, node: string, name: string) =>
+    side.cluster.start(node, 'far', ['add', name, '20', '5']);
+  const adders = await Promise.all([
+    adds(north, 'node1', 'shared'),
+    adds(north, 'node2', 'shared'),
+    adds(south, 'node1', shared),
+    adds(south, 'node2', shared),
+  ]);
+  const longest: number[] = [];
+  for (const adder of adders) {
+    const { code, stdout, stderr } = await adder.end();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    longest.push((JSON.parse(stdout.toString()) as { longestNs: number }).longestNs / 1e6);
+  }
+  for (const [side, name] of [
+    [north, 'shared'],
+    [south, shared],
+  ] as const)
+    expect(await side.cluster.json('node1', 'far', ['look', name, 'read'])).toMatchObject({ sum: 2 * 80 });
+  console.log(`an addition to two pages took ${longest.map((ms) => ms.toFixed(0)).join(', ')} ms at most`);
+  expect(await north.peer()).toMatchObject({ lostPages: 0 });
+}, 120_000);
+
+test('registers and counters of both are linearizable, also over a line that is cut for a moment', async () => {
+  const { ended, operations, wrong } = await operate(
+    both,
+    { operations: 60, pauseUs: 20_000, seed: 1 },
+    async (isRunning) => {
+      await whileThey(isRunning, 2_000);
+      both.line.cut();
+      await whileThey(isRunning, 1_500);
+      both.line.heal();
+    },
+  );
+  expect({ ended, wrong }).toEqual({ ended: [], wrong: [] });
+  expect(operations).toBe(4 * 60);
+  expect(await both.north.peer()).toMatchObject({ lostPages: 0 });
+}, 120_000);
+
+test('of a dataspace larger than the memory of the gateways the oldest pages are given back', async () => {
+  const { north, south } = both;
+  const wide = `wide@${north.name}`;
+  for (const node of ['node1', 'node2'])
+    expect(await south.cluster.json(node, 'far', ['add', wide, '1', '0'])).toMatchObject({ adds: 1 });
+  const pagesOf = async (side: typeof north) =>
+    (await side.peer())!.dataspaces.reduce((sum, { pages }) => sum + pages, 0);
+  for (const side of [north, south]) expect(await pagesOf(side)).toBeLessThanOrEqual(16);
+  expect(await north.cluster.json('node1', 'far', ['look', 'wide', 'read'])).toMatchObject({ sum: 2 * 24 });
+  expect(await south.cluster.json('node1', 'far', ['look', wide, 'read'])).toMatchObject({ sum: 2 * 24 });
+  for (const side of [north, south]) expect(await pagesOf(side)).toBeLessThanOrEqual(16);
+  expect(await north.peer()).toMatchObject({ lostPages: 0 });
+}, 120_000);
+
+test('a gateway that ends brings what was written home, and hands over what it alone has', async () => {
+  const { north, south, shared } = both;
+  const before = await north.cluster.json('node1', 'far', ['look', 'shared', 'read']);
+  await south.cluster.json('node1', 'far', ['add', shared, '3', '0']);
+  await south.end();
+  await north.end();
+  const after = await north.cluster.json('node2', 'far', ['look', 'shared', 'read']);
+  expect(after['sum']).toBe((before['sum'] as number) + 2 * 3);
+  north.serve();
+  south.serve();
+  await both.mapped();
+}, 120_000);
 
 test('it is read, and not written, nor locked', async () => {
   const { cluster } = both.south;

@@ -18,6 +18,7 @@ export interface Peer {
   readonly lentPages: number;
   readonly borrowedPages: number;
   readonly overduePages: number;
+  readonly lostPages: number;
 }
 
 /** A cluster with a gateway. */
@@ -98,22 +99,25 @@ export class TwoClusters {
   }
 
   /** What each owner allows. */
-  allow({ exports }: { exports: readonly string[] }): void {
+  allow({ exports, shared = [] }: { exports: readonly string[]; shared?: readonly string[] }): void {
     const { north, south, port, relay } = this;
+    const lent = [...exports, ...shared.map((name) => ({ name, access: 'read-write' }))];
     north.policy(`listen: 127.0.0.1:${port}
+memory: 64K
 peers:
   - name: ${south.name}
     authority: ${south.show(north)}
     imports: [":seen"]
-    dataspaces: { exports: ${JSON.stringify(exports)} }
+    dataspaces: { exports: ${JSON.stringify(lent)} }
 `);
-    south.policy(`peers:
+    south.policy(`memory: 64K
+peers:
   - name: ${north.name}
     authority: ${north.show(south)}
     address: 127.0.0.1:${relay}
     exports: [":seen"]
     users: { "*": visitor }
-    dataspaces: { imports: [table] }
+    dataspaces: { imports: [table, shared, history, wide] }
 `);
   }
 
@@ -129,10 +133,15 @@ peers:
     return `table@${this.north.name}`;
   }
 
-  async mapped(): Promise<void> {
+  /** The one that both write, as the south calls it. */
+  get shared(): string {
+    return `shared@${this.north.name}`;
+  }
+
+  async mapped(name = this.table): Promise<void> {
     // That of a gateway before may be there still.
-    await until(`${this.table} may be read`, async () => {
-      const { code } = await this.south.cluster.run('node1', 'far', ['look', this.table, 'read']);
+    await until(`${name} may be read`, async () => {
+      const { code } = await this.south.cluster.run('node1', 'far', ['look', name, 'read']);
       return code === 0;
     });
   }

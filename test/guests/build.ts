@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { waitForLock } from '../../services/vkctl/cluster/lock.ts';
 import { type GuestSource, guests } from './catalogue.ts';
 import { findCompiler, run } from './toolchain.ts';
 
@@ -20,6 +21,8 @@ const CACHE = join(ROOT, 'build/guests');
 /** wasm-ld: the stack first, so that overrunning it traps instead of writing over data; 1 MiB of it. */
 const LINK_FLAGS = ['-Wl,--stack-first', '-Wl,-z,stack-size=1048576'];
 const LIBRARIES = ['-lwasi-emulated-signal', '-lwasi-emulated-getpid', '-lwasi-emulated-process-clocks'];
+
+const BUILD_MS = 120_000;
 
 const building = new Map<string, Promise<string>>();
 
@@ -43,18 +46,31 @@ async function build(name: string, source: GuestSource): Promise<string> {
   const target = join(CACHE, `${name}-${await contentHash(source, tool.version)}.wasm`);
   if (await touch(target)) return target;
   await mkdir(CACHE, { recursive: true });
-  // Built aside and moved into place: whoever builds the same at the same time moves the same bytes.
-  const unfinished = join(CACHE, `.${name}-${process.pid}-${Math.random().toString(36).slice(2)}.wasm`);
-  try {
-    const args = source.language === 'c' ? cArguments(source, unfinished) : ascArguments(source, unfinished);
-    const result = await run(tool.command, args, ROOT);
-    if (result.code !== 0) throw new Error(`guest ${name} does not build:\n${result.output.trim()}`);
-    await rename(unfinished, target);
-  } finally {
-    await rm(unfinished, { force: true });
-  }
+  await alone(target, async () => {
+    // Built aside and moved into place: what is there is whole.
+    const unfinished = join(CACHE, `.${name}-${process.pid}-${Math.random().toString(36).slice(2)}.wasm`);
+    try {
+      const args =
+        source.language === 'c' ? cArguments(source, unfinished) : ascArguments(source, unfinished);
+      const result = await run(tool.command, args, ROOT);
+      if (result.code !== 0) throw new Error(`guest ${name} does not build:\n${result.output.trim()}`);
+      await rename(unfinished, target);
+    } finally {
+      await rm(unfinished, { force: true });
+    }
+  });
   await forgetOld(name, target);
   return target;
+}
+
+/** One builds, and whoever else wants the same waits: the largest keeps a processor busy for half a minute. */
+async function alone(target: string, make: () => Promise<void>): Promise<void> {
+  const lock = await waitForLock(`${target}.lock`, BUILD_MS);
+  try {
+    if (!(await touch(target))) await make();
+  } finally {
+    lock?.release();
+  }
 }
 
 function cArguments(source: GuestSource, out: string): string[] {

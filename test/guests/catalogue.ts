@@ -106,6 +106,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   alloc: kernel('alloc.c'),
   fib: kernel('fib.c'),
   touch: kernel('touch.c'),
+  chosen: kernel('chosen.c'),
   stream: kernel('stream.c'),
   relatives: kernel('relatives.c'),
   sections: kernel('sections.c'),
@@ -124,6 +125,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   kmeans: parallel('kmeans.c'),
   jacobi: parallel('jacobi.c'),
   quicksort: parallel('quicksort.c'),
+  words: parallel('words.c'),
 
   // Programs that we did not write; their sources come out of npm packages when built.
   sqlite: {

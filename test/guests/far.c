@@ -8,6 +8,7 @@
  *   far watch NAME NUMBER MS           reads until that is in all pages, for so long at most: nothing may go back
  *   far look NAME read|write           maps it so, and reads a word of each page
  *   far lock NAME                      asks for a lock on it
+ *   far add NAME NUMBER PAUSE_MS       adds 1 to the first word of each page so often, and says what was there at last
  */
 #include <sys/socket.h>
 #include <unistd.h>
@@ -117,6 +118,25 @@ static void look(const char *name, bool writes) {
   printf("{\"sum\":%" PRIu64 ",\"firstNs\":%" PRIu64 ",\"ns\":%" PRIu64 "}\n", sum, first_ns, now_ns() - begin);
 }
 
+static void add(const char *name, uint32_t number, uint32_t pause_ms) {
+  uint64_t longest = 0;
+  uint32_t was = 0;
+  open_it(name, ODONATA_READ_WRITE);
+  uint64_t begin = now_ns();
+  for (uint32_t i = 0; i < number; i++) {
+    uint64_t at = now_ns();
+    for (uint32_t page = 0; page < pages; page++) {
+      uint32_t before = __atomic_fetch_add(&words[page * WORDS], 1, __ATOMIC_SEQ_CST);
+      if (page == 0 && i > 0 && before <= was) die(EXIT_CHECK, "%u after %u", before, was);
+      if (page == 0) was = before;
+    }
+    uint64_t took = now_ns() - at;
+    if (took > longest) longest = took;
+    usleep(pause_ms * 1000);
+  }
+  printf("{\"adds\":%u,\"last\":%u,\"ns\":%" PRIu64 ",\"longestNs\":%" PRIu64 "}\n", number, was + 1, now_ns() - begin, longest);
+}
+
 static void lock(const char *name) {
   struct odonata_dataspace ds;
   must(odonata_ds_open(name, strlen(name), 0, 0, &ds), "ds_open");
@@ -124,13 +144,14 @@ static void lock(const char *name) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|lock NAME ...");
+  if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|lock|add NAME ...");
   if (strcmp(argv[1], "write") == 0 && argc > 5)
     writer(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argc - 6, argv + 6);
   else if (strcmp(argv[1], "listen") == 0 && argc == 4) listener(argv[2], argv[3]);
   else if (strcmp(argv[1], "watch") == 0 && argc == 5) watcher(argv[2], atoi(argv[3]), atoi(argv[4]));
   else if (strcmp(argv[1], "look") == 0 && argc == 4) look(argv[2], strcmp(argv[3], "write") == 0);
   else if (strcmp(argv[1], "lock") == 0) lock(argv[2]);
+  else if (strcmp(argv[1], "add") == 0 && argc == 5) add(argv[2], atoi(argv[3]), atoi(argv[4]));
   else die(EXIT_USAGE, "far: unknown words");
   return 0;
 }

@@ -6,7 +6,7 @@
  * A third of the OBJECTS are registers (write, read, compare-and-swap, by atomics), a third counters (atomic addition),
  * the others queues of 16 places (put and take, under a range lock).  Each lives in a block of 2 MiB of its own, so in
  * whatever shard.  FILE gets a line before and after each operation, written at once: who dies leaves its last
- * operation open.
+ * operation open.  Where FILE is - they go to the standard output, and nothing else does.
  *
  *   b ID OBJECT OP ARGUMENT ARGUMENT NS       ID counts up; OP is read, write, swap, add, put or take
  *   e ID RESULT NS                            put: 1 done, 0 full; take: the value, 0 empty; others: the word before
@@ -65,7 +65,8 @@ int main(int argc, char **argv) {
   if (argc != 7) die(EXIT_USAGE, "usage: history DS OBJECTS OPS SEED WORKER FILE [--pause-us N]");
   uint64_t objects = number(argv[2], "OBJECTS"), ops = number(argv[3], "OPS"), worker = number(argv[5], "WORKER");
   uint64_t random = number(argv[4], "SEED") * 2 + 1;
-  file = open(argv[6], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  bool aside = strcmp(argv[6], "-") != 0;
+  file = aside ? open(argv[6], O_WRONLY | O_CREAT | O_TRUNC, 0600) : STDOUT_FILENO;
   if (file < 0) die(EXIT_CALL, "cannot open %s", argv[6]);
   struct mapping shared = map_dataspace(argv[1], objects * STRIDE, ODONATA_READ_WRITE);
   for (uint64_t id = 1; id <= ops; id++) {
@@ -96,6 +97,6 @@ int main(int argc, char **argv) {
     struct timespec pause = {0, (long)(next_random(&random) % (2 * pause_us + 1)) * 1000};
     nanosleep(&pause, NULL);
   }
-  printf("{\"ops\":%" PRIu64 "}\n", ops);
+  if (aside) printf("{\"ops\":%" PRIu64 "}\n", ops);
   return 0;
 }

@@ -1,13 +1,8 @@
 // docs/limits.md: what is bounded, made from the constants that bound it.
 
-import { OPENED_MAX as OPENED_BY_PROGRAM } from '@odonata/client/memory/mapped-dataspaces.ts';
 import { HELD_MAX, WAITING_MAX } from '@odonata/coherency/locks/range-lock.ts';
 import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/locks/sync-desk.ts';
 import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/locks/waiters.ts';
-import { PAGE_WAITERS_MAX } from '@odonata/coherency/node/memory/waiting.ts';
-import { UNDER_WAY_MAX } from '@odonata/coherency/node/relay/under-way.ts';
-import { WAITING_MAX_BYTES } from '@odonata/coherency/node/transfer/outgoing.ts';
-import { WINDOW_MAX_BYTES } from '@odonata/coherency/node/transfer/transfer-window.ts';
 import { HOLDERS_MAX, MAPPED_MAX } from '@odonata/coherency/replica/replica.ts';
 import { PARKED_MAX } from '@odonata/coherency/replica/shard/parked-events.ts';
 import { CONNECTION_MB, HEADERS_BYTES, MAX_MESSAGE_BYTES, STREAMS_MAX } from '@odonata/rpc/channel.ts';
@@ -28,32 +23,11 @@ import {
 import { SPANS_MAX } from '@odonata/rpc/trace/exporter.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WANTED_MAX } from '@odonata/services/wanted.ts';
-import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
 import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
 import { PATIENCE_MS } from '../../libs/coherency/lending/lender.ts';
 import { NAMES_OF_ENDPOINT, NAMES_OF_ROUTER } from '../../libs/syslink/names/name-table.ts';
 import { HOPS_MAX, LINKS_MAX, NAMES_MAX, TARGETS_MAX } from '../../libs/syslink/routes/advertisement.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
-import { SHORT_MAX } from '../../services/pmapd/frames/shortage.ts';
-import { PROGRAMS_MAX, PROGRAMS_OF_PERSON, SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
-import { OPEN_MAX } from '../../services/pmapd/sessions/open-dataspaces.ts';
-import { VMSPACES_MAX } from '../../services/pmapd/sessions/session-vmspaces.ts';
-import { UNTOLD_MAX } from '../../services/pmapd/sessions/teller.ts';
-import { ENTRIES_MAX } from '../../services/pmapd/sessions/vmspace.ts';
-import { FLUSHES_MAX } from '../../services/pmapd/vmspaces/flush.ts';
-import { HANDMADE_ENTRIES_MAX } from '../../services/pmapd/vmspaces/handmade.ts';
-import {
-  HANDMADE_BYTES_OF_ONE,
-  HANDMADE_MAX,
-  HANDMADE_OF_ONE,
-} from '../../services/pmapd/vmspaces/handmade-table.ts';
-import {
-  BACKLOG,
-  BACKLOG_MAX as WATCH_BACKLOG_MAX,
-  WATCHES_MAX,
-  WATCHES_OF_ONE,
-  WATCHES_OF_VMSPACE,
-} from '../../services/pmapd/vmspaces/watches.ts';
 import { LINK_CIRCUITS_LIMIT } from '../../services/syslinkd/circuits.ts';
 import { GIVE_UP_MS } from '../../services/syslinkd/gateway/memory/borrowing.ts';
 import { WAITING_MAX as WORDS_MAX } from '../../services/syslinkd/gateway/memory/words.ts';
@@ -81,30 +55,17 @@ import {
   LISTENERS_OF_PROCESS,
 } from '../../services/vkerneld/names/named-listeners.ts';
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
-import { MEMORY_MOUNT_BYTES } from '../../services/vkerneld/vkernel/mounts/memory-mount.ts';
-import { NODES_BYTES_MAX } from '../../services/vkerneld/vkernel/mounts/memory-tree.ts';
-import { UNMADE_MAX } from '../../services/vkerneld/vkernel/mounts/shared-folder.ts';
-import { transfersMax } from '../../services/vkerneld/vkernel/transfers.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
 import { DEFINED_MAX } from '../../services/vkerneld/vkernel-quotas.ts';
-
-type Row = readonly [of: string, what: string, most: string, otherwise: string, setting?: string];
-
-const count = (number: number): string => number.toLocaleString('en');
-const size = (bytes: number): string => {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let left = bytes;
-  for (; left >= 1024 && left % 1024 === 0; left /= 1024) unit++;
-  return `${count(left)} ${units[unit]}`;
-};
-
-const EXHAUSTED = 'RESOURCE_EXHAUSTED';
-const INVALID = 'INVALID_ARGUMENT';
+import { NODE_LIMITS } from './node-limits.ts';
+import { count, EXHAUSTED, INVALID, type Row, size } from './row.ts';
 
 const PARTS: Record<string, readonly Row[]> = {
   'Every server': [
-    ['an address', 'connections', count(CONNECTIONS_MAX), 'the connection is closed'],
+    [
+      ...(['an address', 'connections', count(CONNECTIONS_MAX)] as const),
+      ...(['the connection is closed', '', 'event `security`: `connections`'] as const),
+    ],
     ['an address of syslinkd', 'connections', count(CONNECTED_LIMIT + 1_000), 'the connection is closed'],
     [
       'an address',
@@ -126,8 +87,11 @@ const PARTS: Record<string, readonly Row[]> = {
       'calls that come then are refused: UNAVAILABLE',
     ],
     ['a call', 'headers, unpacked', size(HEADERS_BYTES), 'it is refused'],
-    ['a caller', 'calls and streams', count(CALLS_MAX), EXHAUSTED],
-    ['a stream', 'messages that its reader has not read', count(UNREAD_MAX), `${EXHAUSTED}, and it ends`],
+    ['a caller', 'calls and streams', count(CALLS_MAX), EXHAUSTED, '', '`calls`, by pmapd'],
+    [
+      ...(['a stream', 'messages that its reader has not read', count(UNREAD_MAX)] as const),
+      ...([`${EXHAUSTED}, and it ends`, '', '`unread`, by pmapd'] as const),
+    ],
     ['a message', 'bytes', size(MAX_MESSAGE_BYTES), EXHAUSTED],
     ['a message', 'fields, at all depths', count(FIELDS_MAX), INVALID],
     ['a list', 'items of one page', count(MAX_ITEMS), INVALID],
@@ -217,78 +181,7 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a dataspace', 'ranges held', count(HELD_MAX), 'EXHAUSTED for the request'],
     ['a dataspace', 'locks that wait', count(WAITING_MAX), 'EXHAUSTED for the request'],
   ],
-  'Node (pmapd)': [
-    ['a node', 'virtual kernels', count(SESSIONS_MAX), EXHAUSTED],
-    [
-      'a person on a node',
-      'programs outside of virtual kernels that map',
-      count(PROGRAMS_OF_PERSON),
-      EXHAUSTED,
-    ],
-    ['a node', 'programs outside of virtual kernels that map', count(PROGRAMS_MAX), EXHAUSTED],
-    ['such a program', 'dataspaces open', count(OPENED_BY_PROGRAM), EXHAUSTED],
-    ['a node', 'dataspaces known', 'half of the limit of open files', `${EXHAUSTED}, ENFILE`, '`ulimit -Hn`'],
-    [
-      'a node',
-      'dataspaces and processes',
-      '7/8 of the limit of open files',
-      `${EXHAUSTED}, ENFILE`,
-      '`ulimit -Hn`',
-    ],
-    ['a line to a node', 'pages under way', size(WINDOW_MAX_BYTES), 'they wait'],
-    ['a line to a node', 'pages that wait', size(WAITING_MAX_BYTES), 'dropped, and recalled again'],
-    [
-      'a node',
-      'private memory in swap',
-      'as set',
-      'who asks ends, or the largest overdraft',
-      '`--node-swap`',
-    ],
-    ['a node', 'who waits for frames', count(SHORT_MAX), 'who asks is refused', '`--node-memory`'],
-    ['a node', 'descriptors handed over, and not claimed', count(DOOR_MAX), 'the oldest is closed'],
-    ['a virtual kernel', 'vmspaces', count(VMSPACES_MAX), EXHAUSTED],
-    ['a virtual kernel', 'bytes of `/tmp`', size(MEMORY_MOUNT_BYTES), 'ENOSPC'],
-    ['a virtual kernel', 'names and links of `/tmp`, as bytes', size(NODES_BYTES_MAX), 'ENOSPC'],
-    ['a virtual kernel', 'files of `/shared` that are no dataspace yet', count(UNMADE_MAX), 'ENFILE'],
-    ['a virtual kernel', 'locks and waits not answered', count(UNDER_WAY_MAX), EXHAUSTED],
-    [
-      'a virtual kernel',
-      'events that wait while it has no stream',
-      count(UNTOLD_MAX),
-      `${EXHAUSTED}, and its session ends`,
-    ],
-    ['a dataspace', 'faults that wait', count(PAGE_WAITERS_MAX), 'the process faults again'],
-    ['a process', 'dataspaces open', count(OPEN_MAX), `${EXHAUSTED}, EMFILE`],
-    ['a process', 'mappings', count(ENTRIES_MAX), EXHAUSTED],
-    ['a person on a node', 'vmspaces made by hand', count(HANDMADE_OF_ONE), EXHAUSTED, '`--vmspaces`'],
-    [
-      'a person on a node',
-      'private memory of these',
-      size(HANDMADE_BYTES_OF_ONE),
-      EXHAUSTED,
-      '`--vmspace-bytes`',
-    ],
-    ['a node', 'vmspaces made by hand', count(HANDMADE_MAX), EXHAUSTED],
-    ['a node', 'frames of their private memory', 'an eighth', EXHAUSTED, '`--node-memory`'],
-    ['a vmspace made by hand', 'map entries', count(HANDMADE_ENTRIES_MAX), EXHAUSTED],
-    ['a vmspace', 'watches', count(WATCHES_OF_VMSPACE), EXHAUSTED],
-    ['a person on a node', 'watches', count(WATCHES_OF_ONE), EXHAUSTED],
-    ['a node', 'watches', count(WATCHES_MAX), EXHAUSTED],
-    ['a node', 'calls that empty pmaps, at one time', count(FLUSHES_MAX), EXHAUSTED],
-    [
-      'a watch',
-      'events that its reader has not read',
-      `${count(BACKLOG)}, or as it says up to ${count(WATCH_BACKLOG_MAX)}`,
-      'dropped, and the next event says how many',
-      '`backlog`',
-    ],
-    [
-      'a process that is watched',
-      'system calls told in a tenth of a second',
-      count(transfersMax),
-      'dropped, and the next event says how many',
-    ],
-  ],
+  'Node (pmapd)': NODE_LIMITS,
   'Programs (vkerneld)': [
     ['a node', 'virtual kernels', count(VKERNELS_LIMIT), EXHAUSTED],
     ['a node', 'virtual kernels of which it was said what they may have', count(DEFINED_MAX), EXHAUSTED],
@@ -346,10 +239,9 @@ export function limitsPage(): string {
 }
 
 function table(title: string, rows: readonly Row[]): string {
-  const all = [
-    ['of', 'what', 'at most', 'else', 'setting'],
-    ...rows.map((row) => [...row, ''].slice(0, 5) as string[]),
-  ];
+  const heads = ['of', 'what', 'at most', 'else', 'setting', 'counted as'];
+  const columns = rows.some((row) => row.length === heads.length) ? heads.length : heads.length - 1;
+  const all = [heads, ...rows.map((row) => [...row, '', ''])].map((row) => row.slice(0, columns) as string[]);
   const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   const line = (row: readonly string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;

@@ -43,7 +43,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   holds('stream-breaks', { WANTS: 3, BREAKS: 1 }, true),
   holds('holder-crashes', { WANTS: 2, CRASHES: 1, EARLY: 1 }),
   holds('lease-ends', { WANTS: 2, SILENCES: 1, LOSSES: 1 }),
-  holds('directory-restarts', { WANTS: 2, RESTARTS: 1, EARLY: 1 }),
+  holds('directory-restarts', { WANTS: 2, RESTARTS: 1, EARLY: 1 }, true),
   holds('restart-and-break', { WANTS: 2, RESTARTS: 1, BREAKS: 1 }, true),
   holds('two-pages', { WANTS: 2, PAGES: 2, WRITES: 2 }),
   holds('four-wants', { WANTS: 4, EARLY: 1, LOSSES: 1 }, true),
@@ -102,5 +102,6 @@ export const OPEN: readonly Configuration[] = [
     model: 'coherency',
     defines: { WANTS: 2, RESTARTS: 1, CRASHES: 1 },
     expect: 'REFUTED',
+    long: true,
   },
 ];

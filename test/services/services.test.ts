@@ -144,7 +144,7 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
   // What it waits for is healthy once a file is there.
   await apply('db', {
     command: ['/data/db'],
-    healthcheck: { test: ['./probe.wasm', '/data/ready'], interval: '200ms', start_period: '1m' },
+    healthcheck: { test: ['./probe.wasm', '/data/ready'], interval: '1s', start_period: '1m' },
   });
   await until('db runs', async () => (await shown('db')).instances[0]?.state === 'running');
   expect((await shown('web')).instances).toEqual([]);

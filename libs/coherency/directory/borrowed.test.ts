@@ -19,6 +19,10 @@ class Talk {
     return this.say({ type: 'acquire', holder, run, mode: 'READ', neededPages: 1, alone: true });
   }
 
+  writes(holder: number): string[] {
+    return this.say({ type: 'acquire', holder, run, mode: 'WRITE', neededPages: 1, alone: true });
+  }
+
   received(holder: number): void {
     this.say({ type: 'ack', holder, run, version: this.directory.inspect(7n, 0).version, kind: 'RECEIVED' });
   }
@@ -87,6 +91,70 @@ test('a gateway that dies while it takes a page back, takes it from all', () => 
   });
   expect(takes).toEqual(['invalidate 2']);
   expect(made.say({ type: 'dies', holder: GATEWAY })).toEqual(['invalidate 1,2,3 anew']);
+});
+
+/** ALICE reads the page, and BOB, who wants to write it. */
+function upgrading(): Talk {
+  const made = talk(true);
+  made.reads(BOB);
+  made.received(BOB);
+  expect(made.writes(BOB)).toEqual(['invalidate 1,2']);
+  return made;
+}
+
+test('a gateway that has to take a page back declines what waits for it: that goes first, and the other one comes again, with a later version', () => {
+  const made = upgrading();
+  const { version } = made.directory.inspect(7n, 0);
+  made.say({ type: 'ack', holder: ALICE, run, version: version + 1, kind: 'INVALIDATED' });
+  // Asked for before that.
+  expect(made.writes(GATEWAY)).toEqual([]);
+  expect(made.say({ type: 'ack', holder: GATEWAY, run, version: version + 1, kind: 'DECLINED' })).toEqual([
+    'invalidate 2,3',
+  ]);
+  // Twice is once, and what was answered before is of no use.
+  expect(made.say({ type: 'ack', holder: GATEWAY, run, version: version + 1, kind: 'DECLINED' })).toEqual([]);
+  expect(made.say({ type: 'ack', holder: BOB, run, version: version + 1, kind: 'INVALIDATED' })).toEqual([]);
+  for (const holder of [ALICE, BOB])
+    made.say({ type: 'ack', holder, run, version: version + 2, kind: 'INVALIDATED' });
+  expect(made.directory.inspect(7n, 0)).toMatchObject({ busy: true, owner: GATEWAY, version: version + 2 });
+  expect(made.say({ type: 'tick', nowMs: 10_000 })).toEqual(['recall 1 for 3']);
+});
+
+test('nobody else declines, and a gateway not what it answered', () => {
+  const made = upgrading();
+  const { version } = made.directory.inspect(7n, 0);
+  expect(made.say({ type: 'ack', holder: ALICE, run, version: version + 1, kind: 'DECLINED' })).toEqual([]);
+  made.say({ type: 'ack', holder: GATEWAY, run, version: version + 1, kind: 'INVALIDATED' });
+  expect(made.say({ type: 'ack', holder: GATEWAY, run, version: version + 1, kind: 'DECLINED' })).toEqual([]);
+  expect(made.say({ type: 'ack', holder: ALICE, run, version: version + 1, kind: 'INVALIDATED' })).toEqual([
+    'grant 3 MODIFIED',
+  ]);
+});
+
+test('what a node wrote of it goes with the gateway, too, and what waits for that is granted to nobody', () => {
+  const made = upgrading();
+  const { version } = made.directory.inspect(7n, 0);
+  made.say({ type: 'ack', holder: ALICE, run, version: version + 1, kind: 'INVALIDATED' });
+  expect(made.say({ type: 'dies', holder: GATEWAY })).toEqual(['invalidate 1,2,3 anew']);
+  const written = upgrading();
+  for (const holder of [ALICE, GATEWAY])
+    written.say({ type: 'ack', holder, run, version: version + 1, kind: 'INVALIDATED' });
+  expect(written.directory.inspect(7n, 0).owner).toBe(BOB);
+  expect(written.say({ type: 'dies', holder: GATEWAY })).toEqual(['invalidate 1,2,3 anew']);
+});
+
+test('a lender that owns a page says that it has it no more', () => {
+  const made = new Talk();
+  made.say({ type: 'join', holder: ALICE });
+  made.say({ type: 'join', holder: GATEWAY, lender: true });
+  made.say({ type: 'create', dataspace: 7n, pageCount: 1, creator: ALICE });
+  made.writes(GATEWAY);
+  made.received(GATEWAY);
+  made.say({ type: 'ack', holder: GATEWAY, run, version: 1, kind: 'RECEIVED' });
+  const { owner, version } = made.directory.inspect(7n, 0);
+  expect(owner).toBe(GATEWAY);
+  made.say({ type: 'ack', holder: GATEWAY, run, version, kind: 'ABSENT' });
+  expect(made.reads(ALICE)).toEqual(['refuse 2 LOST']);
 });
 
 test('a reader that asks again has lost what it borrowed: it gets it anew', () => {

@@ -3,7 +3,11 @@
 import type { AccessMode, HolderId, HolderIdentity, PageRun, PageState } from '../page.ts';
 import type { HolderSet } from './holder-set.ts';
 
-export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT';
+/**
+ * `DECLINED`: of who made a borrowed dataspace, and has not answered a change: it takes the page back first, and asked for that before.
+ * `ABSENT` of an owner, also where nothing changes: it has the page no more.
+ */
+export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT' | 'DECLINED';
 export type RefuseReason = 'LOST' | 'NO_DATASPACE' | 'SKIPPED';
 
 export interface HeldRun {

@@ -30,6 +30,8 @@ export interface DirectoryOptions {
   home: boolean;
 }
 
+type Ack = Extract<DirectoryEvent, { type: 'ack' }>;
+
 const NO_ACTIONS: DirectoryAction[] = [];
 const NO_USAGE: Usage = { owned: new Map(), lost: 0, entries: 0 };
 
@@ -265,7 +267,8 @@ export class Directory {
     if (mode === 'WRITE' && isOthers) return true;
     if (page === undefined) return dataspace.creatorLost;
     // Who borrowed a page and has it alone writes nothing.
-    const isWriters = page.exclusive && page.owner !== holder && !dataspace.borrowed;
+    const isBorrowers = dataspace.borrowed && page.owner === dataspace.creator;
+    const isWriters = page.exclusive && page.owner !== holder && !isBorrowers;
     return page.change !== undefined || page.lost || isWriters;
   }
 
@@ -289,11 +292,16 @@ export class Directory {
     dataspace.pages.join(run.firstPage, run.pageCount);
   }
 
-  private ack(event: Extract<DirectoryEvent, { type: 'ack' }>): void {
+  private ack(event: Ack): void {
     const dataspace = this.dataspaces.get(event.run.dataspace);
     if (dataspace === undefined) return;
     const { firstPage, pageCount } = event.run;
     for (const piece of dataspace.pages.pieces(firstPage, pageCount)) {
+      if (this.isForfeit(dataspace, piece.entry, event)) {
+        const page = this.cut(dataspace, piece);
+        this.changes.ownerLost(dataspace, page);
+        continue;
+      }
       // Anything else is the echo of a change that is over.
       if (piece.entry?.change?.version !== event.version) continue;
       const page = this.cut(dataspace, piece);
@@ -302,12 +310,23 @@ export class Directory {
     dataspace.pages.join(firstPage, pageCount);
   }
 
+  // A gateway, or who has a page by one, says that it has it no more, or gave it up before it was its own.
+  private isForfeit(
+    { borrowed }: Dataspace,
+    page: Page | undefined,
+    { holder, version, kind }: Ack,
+  ): boolean {
+    if (page === undefined || kind !== 'ABSENT' || !(borrowed || this.lenders.has(holder))) return false;
+    return page.owner === holder && page.change === undefined && page.version === version;
+  }
+
   // Before its death is noted, and whoever else dies meanwhile: nobody may have for longer what it borrowed.
   private dies(holder: HolderId): void {
     for (const dataspace of this.dataspaces.values()) {
       if (!dataspace.borrowed || dataspace.creator !== holder) continue;
       dataspace.creatorLost = true;
-      for (const page of dataspace.pages) this.changes.leave(dataspace, page, holder);
+      // It does not count as gone yet: else what waits for its answer would go on.
+      for (const page of dataspace.pages) this.changes.loseBorrowed(dataspace, page);
       dataspace.pages.joinAll();
     }
   }

@@ -77,9 +77,8 @@ export class PageChanges {
   /** A request that waits for the change under way. */
   enqueue(dataspace: Dataspace, page: Page, request: Request): void {
     this.tellOwner(dataspace, page, request);
-    const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
     // Also what the change under way is for: who asks again may have lost its grant with a stream.
-    if (!page.queue.some(twin)) page.queue = [...page.queue, request];
+    if (!page.queue.some((each) => isTwin(each, request))) page.queue = [...page.queue, request];
   }
 
   // An owner that asks may not know yet that it is one: without the bytes that it kept, or that wait for the permission, a later grant is
@@ -155,7 +154,7 @@ export class PageChanges {
       this.loseAsked(dataspace, page, request);
     } else if (page.owner === reader) {
       this.grant(dataspace, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
-    } else if (page.sharers.includes(reader) && !dataspace.borrowed) {
+    } else if (page.sharers.includes(reader) && !dataspace.borrowed && !this.lenders.has(reader)) {
       this.grant(dataspace, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
     } else if (page.owner !== 0) {
       this.change(dataspace, page, request, {
@@ -246,8 +245,43 @@ export class PageChanges {
     else if (event.kind === 'ABSENT' && event.holder === change.source) {
       this.sourceLost(dataspace, page, change);
       return;
+    } else if (event.kind === 'DECLINED') {
+      if (mayDecline(dataspace, change, event.holder)) this.decline(dataspace, page, change);
+      return;
     }
     this.advance(dataspace, page, change);
+  }
+
+  // Who lends the page here has to take it back, and what it would wait for waits for it: so that goes first, and the change is looked at
+  // anew. Some may have dropped their copies for it, and nobody got the page by it to write: versions go on behind its own. Who was to read
+  // it may have got it, and counts as if.
+  private decline(dataspace: Dataspace, page: Page, change: Change): void {
+    this.changing.delete(page);
+    page.change = undefined;
+    const { mode, holder } = change.request;
+    page.version = mode === 'WRITE' ? change.version : change.version + 1;
+    if (mode === 'READ') {
+      page.sharers = withHolder(page.sharers, holder);
+      page.exclusive = false;
+    }
+    const isTheirs = ({ holder }: Request): boolean => holder === dataspace.creator;
+    const others = page.queue.filter((request) => !isTheirs(request));
+    const again = others.some((each) => isTwin(each, change.request)) ? [] : [change.request];
+    page.queue = [...page.queue.filter(isTheirs), ...others, ...again];
+    this.serveQueue(dataspace, page);
+  }
+
+  /** Whose pages nobody lends any more: nodes lose what they have of them. */
+  loseBorrowed(dataspace: Dataspace, page: Page): void {
+    if (page.lost || page.change?.fence === true) return;
+    const { change } = page;
+    if (change !== undefined) {
+      this.changing.delete(page);
+      page.change = undefined;
+      page.version = change.version;
+      page.queue = [change.request, ...page.queue];
+    }
+    this.ownerLost(dataspace, page);
   }
 
   private advance(dataspace: Dataspace, page: Page, change: Change): void {
@@ -397,4 +431,12 @@ export class PageChanges {
     page.owner = heir;
     this.grant(dataspace, page, heir, 'MASTER', false);
   }
+}
+
+const isTwin = (a: Request, b: Request): boolean => a.holder === b.holder && a.mode === b.mode;
+
+// Of what it answered it has nothing to take back any more.
+function mayDecline(dataspace: Dataspace, change: Change, holder: HolderId): boolean {
+  if (!dataspace.borrowed || holder !== dataspace.creator || change.fence) return false;
+  return change.source === holder ? change.dataPending : change.unacked.includes(holder);
 }

@@ -43,6 +43,10 @@ export type HolderEvent =
   | { type: 'rejoin'; sameDirectory: boolean }
   /** Another directory leads: what this holder has of others' pages it does not keep beyond that. */
   | { type: 'forsake'; dataspace: bigint }
+  /** An owner that is no node has the pages no more, and says so. */
+  | { type: 'forfeit'; run: PageRun }
+  /** Copies are given up, to make room; where they are read later, they come anew. */
+  | { type: 'release'; run: PageRun }
   /** The lease ended: everything goes. */
   | { type: 'expire' };
 

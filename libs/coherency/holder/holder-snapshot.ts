@@ -19,6 +19,7 @@ export interface HeldDataspaceSnapshot {
   pageCount: number;
   whole: boolean;
   voided: boolean;
+  forsaken: boolean;
   /** Pages that are not in the runs are as an earlier snapshot had them. */
   partial?: boolean;
   /** In order, and none twice. */

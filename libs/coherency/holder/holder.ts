@@ -23,6 +23,8 @@ interface HeldDataspace {
   whole: boolean;
   /** It was granted whole, and that is over: pages that no entry names are nobody's here. */
   voided: boolean;
+  /** Copies of its pages were given up that the directory may believe to be here. */
+  forsaken: boolean;
   pages: RunMap<HeldEntry>;
 }
 
@@ -45,8 +47,8 @@ export class Holder {
   /** All that is known here, as it is now. */
   snapshot(): HolderSnapshot {
     const { reborn, breaks, lineageOfAll } = this;
-    const dataspaces = [...this.dataspaces].map(([dataspace, { pageCount, whole, voided, pages }]) => {
-      return { dataspace, pageCount, whole, voided, runs: heldRuns(pages) };
+    const dataspaces = [...this.dataspaces].map(([dataspace, { pages, ...about }]) => {
+      return { dataspace, ...about, runs: heldRuns(pages) };
     });
     return { reborn, breaks, lineageOfAll, dataspaces };
   }
@@ -185,6 +187,7 @@ export class Holder {
       pageCount: event.pageCount,
       whole: event.whole,
       voided: false,
+      forsaken: false,
       pages: new RunMap(),
     });
   }
@@ -200,6 +203,11 @@ export class Holder {
     }
   }
 
+  // To the directory what was given up may be here still.
+  private noteGivenUp(event: RunEvent, held: HeldDataspace): void {
+    if (event.type === 'release') held.forsaken = true;
+  }
+
   private stepRun(event: RunEvent): void {
     const { dataspace, firstPage, pageCount } = event.run;
     const held = this.dataspaces.get(dataspace);
@@ -210,6 +218,7 @@ export class Holder {
     }
     const known = Math.min(pageCount, held.pageCount - firstPage);
     this.expectPossible(event, held, known);
+    this.noteGivenUp(event, held);
     // A run is needed up to some page and speculative after it.
     const needed = event.type === 'want' ? Math.max(0, Math.min(known, event.neededPages)) : known;
     this.stepSpan(event, dataspace, held, { firstPage, pageCount: needed }, true);
@@ -252,7 +261,7 @@ export class Holder {
       if (isMoot(event, piece.entry ?? plain)) continue;
       const page = held.pages.cut(piece.firstPage, piece.pageCount, make);
       this.changes?.span(dataspace, page);
-      this.moves.step(event, dataspace, page, needed);
+      this.moves.step(held.forsaken ? afterForsaking(event, page) : event, dataspace, page, needed);
     }
   }
 
@@ -299,11 +308,16 @@ export class Holder {
   // As if it had been invalidated: who has the page says so itself.
   private forsake(dataspace: bigint): void {
     this.changes?.all(dataspace);
-    for (const page of this.dataspaces.get(dataspace)?.pages ?? []) {
+    const held = this.dataspaces.get(dataspace);
+    for (const page of held?.pages ?? []) {
       if (page.state !== 'SHARED' && page.state !== 'SLAVE') continue;
+      held!.forsaken = true;
       this.out.revoke(dataspace, page, 'NOTHING');
       this.out.drop(dataspace, page);
       page.state = 'INVALID';
+      // What lets it be written comes without its bytes: whoever waits asks anew.
+      if (page.writePending) this.out.ready(dataspace, page);
+      page.writePending = false;
     }
   }
 
@@ -321,6 +335,13 @@ export class Holder {
       space.pages.clear();
     }
   }
+}
+
+// To the directory a copy that was given up may be here still: asked for to write, the page would come without its bytes. So it is read
+// first.
+function afterForsaking(event: RunEvent, { state }: HeldPage): RunEvent {
+  const isAsked = event.type === 'want' && event.mode === 'WRITE' && state === 'INVALID';
+  return isAsked ? { ...event, mode: 'READ' } : event;
 }
 
 // It would change nothing.

@@ -50,6 +50,12 @@ export class PageMoves {
       case 'settled':
         this.settled(event, dataspace, page);
         return;
+      case 'release':
+        this.release(dataspace, page);
+        return;
+      case 'forfeit':
+        this.forfeit(dataspace, page);
+        return;
       default:
         unreachable(event);
     }
@@ -83,7 +89,9 @@ export class PageMoves {
       );
       this.out.installStored(dataspace, page);
     } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
-      // The data is still under way from the old owner.
+      // The data is still under way from the old owner; or, where that is said again, was given up here.
+      if (page.grantVersion === event.version && event.version > 0)
+        this.out.ack(dataspace, page, event.version, 'ABSENT');
       page.grantVersion = event.version;
       return;
     }
@@ -240,6 +248,19 @@ export class PageMoves {
     page: HeldEntry,
   ): void {
     this.forgetKept(dataspace, page, event.version);
+  }
+
+  private release(dataspace: bigint, page: HeldEntry): void {
+    if (page.state !== 'SHARED' && page.state !== 'SLAVE') return;
+    this.out.drop(dataspace, page);
+    page.state = 'INVALID';
+  }
+
+  private forfeit(dataspace: bigint, page: HeldEntry): void {
+    if (!mayRead(page.state)) return;
+    this.out.drop(dataspace, page);
+    page.state = 'INVALID';
+    this.out.ack(dataspace, page, page.version, 'ABSENT');
   }
 
   // Somebody has a later version: what is kept of earlier ones is of no use.

@@ -18,10 +18,10 @@ const types = (actions: readonly BorrowerAction[]): string[] => actions.map(({ t
 
 test('pages that were not asked for, twice, or past the end', () => {
   const borrower = joined();
-  const lent = { type: 'lent', run, lending: 1 } as const;
+  const lent = { type: 'lent', run, lending: 1, mode: 'READ' } as const;
   expect(() => borrower.step(lent, 20)).toThrow(/was not asked for/);
   expect(() => borrower.step({ type: 'refused', run }, 20)).toThrow(/was not asked for/);
-  expect(types(borrower.step({ type: 'asked', run }, 20))).toEqual(['want']);
+  expect(types(borrower.step({ type: 'asked', run, mode: 'READ' }, 20))).toEqual(['want']);
   expect(types(borrower.step(lent, 30))).toEqual(['serve']);
   expect(() => borrower.step(lent, 40)).toThrow(/was not asked for/);
   const past = { dataspace: 7n, firstPage: 3, pageCount: 2 };
@@ -30,12 +30,16 @@ test('pages that were not asked for, twice, or past the end', () => {
 
 test('a run is asked for, given and taken back as a run', () => {
   const borrower = joined();
-  expect(borrower.step({ type: 'asked', run }, 20)).toEqual([{ type: 'want', run }]);
-  expect(borrower.step({ type: 'lent', run, lending: 5 }, 30)).toEqual([{ type: 'serve', run }]);
+  expect(borrower.step({ type: 'asked', run, mode: 'READ' }, 20)).toEqual([
+    { type: 'want', run, mode: 'READ' },
+  ]);
+  expect(borrower.step({ type: 'lent', run, lending: 5, mode: 'READ' }, 30)).toEqual([
+    { type: 'serve', run },
+  ]);
   expect(borrower.step({ type: 'revoked', run, lending: 5 }, 40)).toEqual([{ type: 'take', run }]);
   expect(borrower.step({ type: 'alone', run }, 50)).toEqual([
     { type: 'forget', run },
-    { type: 'return', run, lending: 5 },
+    { type: 'return', run, lending: 5, as: 'READ' },
   ]);
 });
 
@@ -43,19 +47,19 @@ test('where the lease is too short for the own cluster nothing is given', () => 
   const borrower = joined(LEASE_MS / 2);
   expect(takeBackMsOf(LEASE_MS / 2)).toBeGreaterThan(LEASE_MS);
   expect(borrower.isTooShort).toBe(true);
-  expect(types(borrower.step({ type: 'asked', run }, 20))).toEqual([]);
+  expect(types(borrower.step({ type: 'asked', run, mode: 'READ' }, 20))).toEqual([]);
 });
 
 test('before the lease ends all is taken back, and what is asked for waits', () => {
   const borrower = joined();
-  borrower.step({ type: 'asked', run }, 20);
-  borrower.step({ type: 'lent', run, lending: 1 }, 30);
+  borrower.step({ type: 'asked', run, mode: 'READ' }, 20);
+  borrower.step({ type: 'lent', run, lending: 1, mode: 'READ' }, 30);
   borrower.step({ type: 'lost' }, 40);
   expect(types(borrower.tick(borrower.nextMs))).toEqual(['take']);
   const endMs = borrower.endMs;
   expect(endMs).toBeLessThan(LEASE_MS);
   borrower.step({ type: 'alone', run }, endMs - 500);
-  expect(types(borrower.step({ type: 'asked', run }, endMs - 400))).toEqual([]);
+  expect(types(borrower.step({ type: 'asked', run, mode: 'READ' }, endMs - 400))).toEqual([]);
   expect(types(borrower.tick(endMs))).toEqual(['forget']);
   // The line is back, and a lease with it.
   expect(types(borrower.step({ type: 'joined', life: 1n }, endMs + 100))).toEqual(['renew']);

@@ -7,7 +7,7 @@ import { simulate } from '../simulate.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const SEED = 20_060_902;
-const STEPS = 40_000;
+const STEPS = 15_000;
 
 const session = new Session();
 session.connect();

@@ -1,5 +1,6 @@
 // What the machine has no more of, as an answer to who asked for it.
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ofLimit } from '../limit-of.ts';
 
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'ENOMEM']);
 const NO_DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
@@ -14,14 +15,21 @@ export const isOutOfDescriptors = (error: unknown): boolean => NO_DESCRIPTORS.ha
 /** That the tmpfs of a file is full. */
 export function refusalOf(path: string): RpcError {
   const fix = 'something else fills it; see: df -h /dev/shm';
-  return new RpcError(Code.ResourceExhausted, `no space left for the memory file ${path}: ${fix}`);
+  return ofLimit(
+    'tmpfs',
+    new RpcError(Code.ResourceExhausted, `no space left for the memory file ${path}: ${fix}`),
+  );
 }
 
 /** An error of a system call that says so, for who asked; undefined: it is another one. */
 export function exhaustion(error: unknown, what: string): RpcError | undefined {
   if (error instanceof RpcError) return error;
   if (isOutOfDescriptors(error)) return new NoDescriptors(what);
-  if (isFull(error)) return new RpcError(Code.ResourceExhausted, `no room for ${what}: ${String(error)}`);
+  if (isFull(error))
+    return ofLimit(
+      'tmpfs',
+      new RpcError(Code.ResourceExhausted, `no room for ${what}: ${String(error)}; see: df -h /dev/shm`),
+    );
   return undefined;
 }
 
@@ -38,13 +46,18 @@ export class NoDescriptors extends RpcError {
     const fix =
       'remove what is not used (vkctl ds rm), or raise the limit of open files (ulimit -Hn) and restart';
     super(Code.ResourceExhausted, `the pmap manager has no descriptor left for ${what}: ${fix}`);
+    ofLimit('descriptors', this);
   }
 }
 
 /** RESOURCE_EXHAUSTED: of dataspaces that one process has open. */
 export class TooManyOpen extends RpcError {
   constructor(pid: bigint, most: number) {
-    super(Code.ResourceExhausted, `process ${pid} has ${most} dataspaces open, the most of one process`);
+    super(
+      Code.ResourceExhausted,
+      `process ${pid} has ${most} dataspaces open, the most of one process; what it does not need it need not open, or several processes share the work`,
+    );
+    ofLimit('open-dataspaces', this);
   }
 }
 

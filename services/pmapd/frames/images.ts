@@ -2,6 +2,7 @@
 // kernels map it under the memory of their processes, and copy what these write into private memory; so however many processes
 // there are, and of however many virtual kernels, an image takes its frames once. It is the node's: whoever brings the same bytes has
 // it already, and nobody learns of it who does not have them.
+
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fchmodSync, fstatSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { CHARGED_TO_NODE } from '@odonata/coherency/node/memory/page-frames.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { ImageData, ImageLay, ImageSpan } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ofLimit } from '../limit-of.ts';
 import { Lie } from '../sessions/hearsay.ts';
 import { isFull, refusalOf } from './exhausted.ts';
 import type { FrameLedger } from './frames.ts';
@@ -203,12 +205,22 @@ export class Images {
     const { frames } = this.o;
     const most = Math.floor(frames.total * FRAMES_PART);
     if (this.byKey.size + this.uploads.size >= IMAGES_MAX || this.pages + pageCount > most)
-      throw new RpcError(
-        Code.ResourceExhausted,
-        `images of programs may have a quarter of the frames of a node, and be ${IMAGES_MAX}`,
+      throw ofLimit(
+        'images',
+        new RpcError(
+          Code.ResourceExhausted,
+          `images of programs may have a quarter of the frames of a node, and be ${IMAGES_MAX}: this one is not shared; ` +
+            'vkctl up --node-memory gives a node more',
+        ),
       );
     if (frames.room(undefined) < pageCount)
-      throw new RpcError(Code.ResourceExhausted, `${pageCount} frames of an image are not to be had`);
+      throw ofLimit(
+        'image-frames',
+        new RpcError(
+          Code.ResourceExhausted,
+          `${pageCount} frames of an image are not to be had: it is not shared; vkctl up --node-memory gives a node more`,
+        ),
+      );
     // Of one that is being brought, and of no other.
     this.lastId++;
     const path = `${this.pathOf(key)}.${this.lastId}`;

@@ -6,6 +6,7 @@ import { holderWire } from '@odonata/coherency/node/lines/shard-snapshot.ts';
 import { type NodeSnapshot, NodeSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import type { Node } from '../node.ts';
 import type { Session } from '../sessions/session.ts';
+import { chunksAhead } from '../vmspaces/handmade/carry.ts';
 import { vmspaceWire } from './snapshot.ts';
 
 /** Runs of pages, or vmspaces, of a part: what is made without a pause. */
@@ -29,6 +30,7 @@ export function* partsAhead(
   for (let shard = 0; shard < shards; shard++)
     for (const held of portionsOf(node.memory.followHolder(shard)))
       yield part({ shards: [{ shard, ...holderWire(held) }] });
+  for (const handmade of chunksAhead(node.handmade)) yield part({ handmade });
   for (const session of sessions) {
     const { name, frameLimit, requester } = session;
     const about = { name, frameLimit, token: session.token, requester };

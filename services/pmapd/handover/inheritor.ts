@@ -5,11 +5,13 @@ import type { PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
 import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/proto/pmap/v1/handover';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Node } from '../node.ts';
 import { Session } from '../sessions/session.ts';
 import { linearOffsetOf } from '../sessions/session-vmspaces.ts';
+import { adoptAll, adoptChunks } from '../vmspaces/handmade/carry.ts';
 
 export class Inheritor {
   readonly node: Node;
@@ -29,6 +31,7 @@ export class Inheritor {
     for (const about of part.dataspaces) this.dataspace(about);
     for (const shard of part.shards) this.node.memory.resumeHolder(shard.shard, holderSnapshot(shard));
     for (const about of part.sessions) this.session(about, { frozen: false });
+    if (part.handmade !== undefined) adoptChunks(this.node.handmade, part.handmade);
   }
 
   /** All the rest. */
@@ -62,6 +65,9 @@ export class Inheritor {
     const stay = new Set(sessions);
     for (const session of this.sessions.values()) if (!stay.has(session)) session.close();
     sync.resume(snapshot.sync!, sessions);
+    if (snapshot.handmade === undefined) return;
+    const dataspace = (id: bigint) => memory.get(id);
+    adoptAll(node.handmade, snapshot.handmade, { dataspace, claim: this.claim, nowMs: monotonicMs() });
   }
 
   /** Undefined: the cluster removed it, and the other one its file, since this was written down. */

@@ -198,9 +198,8 @@ export class Predecessor {
         throw new RpcError(Code.ResourceExhausted, 'some pages have no room in the memory files of the node');
       const name = hello.ahead ? markFrozen(socketDir) : '';
       const known = new Set(tokens.keys());
-      const message = snapshotOf(state, pausedAtMs, (session) =>
-        known.has(session) ? undefined : tokenOf(session),
-      );
+      const token = (session: Session) => (known.has(session) ? undefined : tokenOf(session));
+      const message = snapshotOf(state, pausedAtMs, token, arenaToken(hello.door, node));
       const bytes = toBinary(NodeSnapshotSchema, message);
       const pages = state.memory.residentPages();
       log.info({ tookMs: monotonicMs() - frozenAtMs, bytes: bytes.length, pages }, 'frozen');
@@ -229,6 +228,15 @@ export class Predecessor {
       }
     }
   }
+}
+
+/** Hands over the file of the private pages of vmspaces made by hand. */
+function arenaToken(door: string, { handmade }: Node): Uint8Array | undefined {
+  const { file } = handmade.arena;
+  if (file === undefined) return undefined;
+  const token = randomBytes(16);
+  handOver(door, token, file);
+  return token;
 }
 
 function expectTime(leftMs: number): void {

@@ -13,17 +13,22 @@ import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { FrozenNode } from '../node.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Vmspace } from '../sessions/vmspace.ts';
+import { lastPart } from '../vmspaces/handmade/carry.ts';
 
 /** The form of the snapshot; grows when an earlier pmap manager could not go on with it. */
 export const FORM = 2;
 
-/** @param token under which the userfaultfd of a session is handed over; undefined: it was before */
+/**
+ * @param token under which the userfaultfd of a session is handed over; undefined: it was before
+ * @param arenaToken under which the private pages of vmspaces made by hand are; undefined: there are none
+ */
 export function snapshotOf(
   node: FrozenNode,
   pausedAtMs: number,
   token: (session: Session) => Uint8Array | undefined,
+  arenaToken?: Uint8Array,
 ): NodeSnapshot {
-  const { incarnation, lastVmspace, memory, sync, sessions } = node;
+  const { incarnation, lastVmspace, memory, sync, sessions, handmade } = node;
   return create(NodeSnapshotSchema, {
     ...{
       incarnation,
@@ -34,6 +39,7 @@ export function snapshotOf(
     dataspaces: [...memory.all()].map(dataspaceSnapshot),
     shards: node.shards.map((led, shard) => ({ ...ledWire(led), ...holderWire(node.held[shard]!) })),
     sessions: sessions.map((session) => sessionSnapshot(session, token(session))),
+    handmade: lastPart(handmade, arenaToken),
   });
 }
 

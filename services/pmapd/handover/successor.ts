@@ -85,7 +85,7 @@ export async function succeed(options: SuccessorOptions): Promise<Inheritance | 
   };
   const claim = (token: Uint8Array): number => {
     const fd = door.claimDescriptor(token);
-    if (fd === undefined) throw new Error('bug: a userfaultfd of the snapshot was not handed over');
+    if (fd === undefined) throw new Error('bug: a descriptor of the snapshot was not handed over');
     return fd;
   };
   let inheritor: Inheritor | undefined;

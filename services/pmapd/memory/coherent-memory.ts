@@ -23,6 +23,7 @@ import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Frames } from '../frames/frames.ts';
 import { MemoryFile } from '../frames/memory-file.ts';
 import { mib } from '../frames/shortage.ts';
+import { ofLimit } from '../limit-of.ts';
 import type { MapEntry } from '../sessions/map-entry.ts';
 import { UserfaultTables } from './page-tables.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
@@ -267,7 +268,7 @@ export class CoherentMemory {
       case 'AGAIN':
         return tryAgain(Code.Unavailable, reason);
       case 'BUSY':
-        return tryAgain(Code.ResourceExhausted, reason);
+        return ofLimit('page-waiters', tryAgain(Code.ResourceExhausted, `${reason}; try again`));
       case 'LOST':
         return new RpcError(Code.DataLoss, reason);
       case 'REMOVED':

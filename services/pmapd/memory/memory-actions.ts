@@ -5,6 +5,7 @@ import type { Directories } from '@odonata/pmap/wire/directories.ts';
 import type { Transfers } from '@odonata/pmap/wire/transfer.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
+import type { Limits } from '@odonata/rpc/limits.ts';
 import type { Backing } from '../backing.ts';
 import type { HotPages } from '../contention/hot-pages.ts';
 import type { Short } from '../frames/shortage.ts';
@@ -21,6 +22,7 @@ export interface AroundMemory {
   readonly memory: CoherentMemory;
   readonly backing: Backing;
   readonly events: EventLog;
+  readonly limits: Limits;
   readonly hotPages: HotPages;
   readonly traces: PageTraces | undefined;
   readonly watches: Watches;
@@ -59,12 +61,14 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       short(node, action);
       return;
     case 'fault-error': {
-      const { signal, reason } = action;
+      const { signal, reason, limit } = action;
       const { entry, page } = action.fault;
       const { vmspace } = entry;
       const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
       tellTrap(node.watches, entry, page, { signal, reason });
       node.traces?.ended(action.fault, 'none', reason);
+      if (limit !== undefined)
+        node.limits.count(limit, `vkernel:${vmspace.session.name}`, `process ${vmspace.pid}: ${reason}`);
       vmspace.session.send({ event: { case: 'faultError', value } });
       return;
     }

@@ -29,15 +29,25 @@ export interface Files {
 
 export class DescriptorOutbox {
   private readonly files: Files;
+  private readonly limited: (reason: string) => void;
   private readonly write: (events: PmapEventInit[]) => void;
   private sender: DescriptorSender | undefined;
   private readonly waiting: { event: PmapEventInit; untilMs: number }[] = [];
   private timer: NodeJS.Timeout | undefined;
   private readonly againLater: () => void;
 
-  /** @param end a bug in what waits ends the session */
-  constructor(files: Files, write: (events: PmapEventInit[]) => void, end?: (error: RpcError) => void) {
+  /**
+   * @param end a bug in what waits ends the session
+   * @param limited an answer was refused, since too many wait
+   */
+  constructor(
+    files: Files,
+    write: (events: PmapEventInit[]) => void,
+    end?: (error: RpcError) => void,
+    limited: (reason: string) => void = () => {},
+  ) {
     this.files = files;
+    this.limited = limited;
     this.write = write;
     this.againLater = ownTurn({ timer: 'descriptors' }, () => this.again(), end);
   }
@@ -55,7 +65,12 @@ export class DescriptorOutbox {
     return events.flatMap((event) => {
       const passed = this.waiting.length === 0 ? this.send(event) : carries(event) ? undefined : event;
       if (passed !== undefined) return [passed];
-      if (this.waiting.length >= WAITING_MAX) return [refused(event, 'too many answers wait for it')];
+      if (this.waiting.length >= WAITING_MAX) {
+        this.limited(
+          `${WAITING_MAX} answers with memory files wait, since it does not take the files; is it stopped?`,
+        );
+        return [refused(event, 'too many answers wait for it')];
+      }
       this.waiting.push({ event, untilMs: monotonicMs() + WAITING_MS });
       this.timer ??= setTimeout(this.againLater, AGAIN_MS);
       return [];

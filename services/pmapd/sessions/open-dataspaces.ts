@@ -1,8 +1,10 @@
 // The dataspaces that the processes of a virtual kernel have open, and whether each may write there: the directory said so
 // when it was opened. What a process has not opened it neither maps, nor locks, nor waits or wakes there.
+
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { overQuota } from '@odonata/rpc/refusal.ts';
 import { TooManyOpen } from '../frames/exhausted.ts';
+import { ofLimit } from '../limit-of.ts';
 
 /** Of one process. */
 export const OPEN_MAX = 4_096;
@@ -26,9 +28,12 @@ export class OpenDataspaces {
   expectRoom({ pid, open, opening }: OpeningProcess, vkernel: string, most: number): void {
     if (open.size + opening >= OPEN_MAX) throw new TooManyOpen(pid, OPEN_MAX);
     if (this.count < most) return;
-    throw overQuota(
-      `vkernel:${vkernel}`,
-      `virtual kernel ${vkernel} has ${most} dataspaces open, which is all that it may (vkctl vkernel set --dataspaces gives it more)`,
+    throw ofLimit(
+      'vkernel-dataspaces',
+      overQuota(
+        `vkernel:${vkernel}`,
+        `virtual kernel ${vkernel} has ${most} dataspaces open, which is all that it may (vkctl vkernel set --dataspaces gives it more)`,
+      ),
     );
   }
 

@@ -10,6 +10,7 @@ import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { RANGE_NAME_BYTES, RANGES_MAX } from '../contention/range-names.ts';
 import { errnoFor } from '../frames/exhausted.ts';
 import type { PrivateFrames } from '../frames/private-frames.ts';
+import { limitOf, ofLimit } from '../limit-of.ts';
 import { emptyRuns } from '../vmspaces/flush.ts';
 import { tellTransfers } from '../vmspaces/process-events.ts';
 import { countsOf, expectName, Foreign, Lie, shortReason } from './hearsay.ts';
@@ -21,7 +22,7 @@ import { expectTheirs } from './sync-rights.ts';
 import type { Vmspace } from './vmspace.ts';
 
 /** Opens, removals and syncs of one vkernel that are under way. */
-const WORK_MAX = 1_024;
+export const WORK_MAX = 1_024;
 
 /** Codes of what a virtual kernel that is what it should be is never refused with. */
 const SUSPICIOUS: ReadonlySet<number> = new Set([
@@ -37,6 +38,7 @@ export interface AskingSession extends VkernelSession {
   readonly open: OpenDataspaces;
   readonly privateFrames: PrivateFrames;
   fault(fault: Fault): void;
+  limited(limit: string, reason: string): void;
   paged(vmspace: Vmspace, address: bigint): void;
   destroyVmspace(vmspace: Vmspace): void;
 }
@@ -78,15 +80,15 @@ export class SessionRequests {
 
   private fail(request: bigint, error: RpcError): void {
     if (error.code === Code.ResourceExhausted)
-      this.node.sessions.limited('vkernel', this.session, error.details);
+      this.node.sessions.limited(limitOf(error) ?? 'vkernel', this.session, error.details);
     const value = { code: error.code, reason: error.details, errno: errnoFor(error) };
     this.session.send({ request, event: { case: 'failed', value } });
   }
 
   private expectWorkRoom(): void {
     if (this.working < WORK_MAX) return;
-    const reason = `${WORK_MAX} opens and syncs of a virtual kernel are under way`;
-    throw tryAgain(Code.ResourceExhausted, reason);
+    const reason = `${WORK_MAX} opens and syncs of a virtual kernel are under way; let fewer processes ask at one time`;
+    throw ofLimit('work', tryAgain(Code.ResourceExhausted, reason));
   }
 
   private settle<T>(request: bigint, work: Promise<T>, answer: (result: T) => void): void {
@@ -264,9 +266,13 @@ export class SessionRequests {
     if (Buffer.byteLength(name) > RANGE_NAME_BYTES)
       throw new RpcError(Code.InvalidArgument, `the name of a range has at most ${RANGE_NAME_BYTES} bytes`);
     if (this.node.rangeNames.set(this.session.requester.user, dataspace, begin, end, name)) return;
-    throw new RpcError(
-      Code.ResourceExhausted,
-      `${this.session.requester.user} has named ${RANGES_MAX} ranges of dataspace ${dataspace}, or too many people have named some`,
+    throw ofLimit(
+      'range-names',
+      new RpcError(
+        Code.ResourceExhausted,
+        `${this.session.requester.user} has named ${RANGES_MAX} ranges of dataspace ${dataspace}, or too many people have named some; ` +
+          'name longer ranges',
+      ),
     );
   }
 }

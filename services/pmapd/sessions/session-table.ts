@@ -1,4 +1,5 @@
 // The virtual kernels of the node: what none of them may have twice, what is done to all, and what is told of one.
+
 import { randomInt } from 'node:crypto';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -8,6 +9,7 @@ import { PIDS_PER_NODE, PROGRAM_PIDS } from '@odonata/rpc/pid.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { NoDescriptors } from '../frames/exhausted.ts';
+import { ofLimit } from '../limit-of.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Descriptors } from './descriptors.ts';
 import type { Session } from './session.ts';
@@ -64,7 +66,13 @@ export class SessionTable extends Set<Session> {
       const pid = first + BigInt(this.lastProgram);
       if (![...this].some(({ byPid }) => byPid.has(pid))) return pid;
     }
-    throw new RpcError(Code.ResourceExhausted, `no pid is free on ${this.o.node}`);
+    throw ofLimit(
+      'program-pids',
+      new RpcError(
+        Code.ResourceExhausted,
+        `no pid is free on ${this.o.node} for a program outside of virtual kernels; end some of them`,
+      ),
+    );
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED where there are too few descriptors for one more file */

@@ -1,5 +1,6 @@
 // The vmspaces of a virtual kernel: they are made and end, pages of dataspaces are mapped into them, and whoever follows hears
 // which of them changed.
+
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
@@ -17,6 +18,7 @@ import { isProgramPid } from '@odonata/rpc/pid.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { exhaustedOr } from '../frames/exhausted.ts';
 import type { Image } from '../frames/images.ts';
+import { ofLimit } from '../limit-of.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import { ADVISED_PAGES_MAX, expectMapping, expectRange } from './hearsay.ts';
 import { MapEntry, type VkernelSession } from './map-entry.ts';
@@ -28,7 +30,7 @@ import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 /** vmspaces of one vkernel. */
 export const VMSPACES_MAX = 1_000_000;
 /** Files of a virtual kernel's own, which no process maps. */
-const FILES_MAX = 4;
+export const FILES_MAX = 4;
 
 /** Where a mapping is in the linear memory of its process: what cannot be is as if it had not been told. */
 export function linearOffsetOf(
@@ -96,7 +98,13 @@ export class SessionVmspaces {
     // While another pmap manager is about to go on, what was asked before the last word is done still.
     if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.byId.size >= VMSPACES_MAX)
-      throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
+      throw ofLimit(
+        'vmspaces',
+        new RpcError(
+          Code.ResourceExhausted,
+          `${VMSPACES_MAX} vmspaces are the most of one vkernel; end some processes, or run them in another one`,
+        ),
+      );
     if (asked === 0n && !isProgramName(this.session.name)) this.expectFewFiles();
     const pid = asked === 0n ? this.node.sessions.freeProgramPid() : asked;
     this.node.sessions.expectFree(pid);
@@ -115,7 +123,10 @@ export class SessionVmspaces {
   private expectFewFiles(): void {
     const files = [...this.byPid.keys()].filter((pid) => isProgramPid(pid)).length;
     if (files >= FILES_MAX)
-      throw new RpcError(Code.ResourceExhausted, `${FILES_MAX} files of memory are the most of one vkernel`);
+      throw ofLimit(
+        'memory-files',
+        new RpcError(Code.ResourceExhausted, `${FILES_MAX} files of memory are the most of one vkernel`),
+      );
   }
 
   /** `exists`: of the pmap manager whose place this one took. */
@@ -168,7 +179,13 @@ export class SessionVmspaces {
       );
     }
     if (vmspace.entries.size >= ENTRIES_MAX)
-      throw new RpcError(Code.ResourceExhausted, `${ENTRIES_MAX} mappings are the most of one process`);
+      throw ofLimit(
+        'map-entries',
+        new RpcError(
+          Code.ResourceExhausted,
+          `process ${vmspace.pid} has ${ENTRIES_MAX} mappings, the most of one process; unmap some, or map longer ranges`,
+        ),
+      );
     const { address, lengthBytes, writable } = value;
     const end = address + lengthBytes;
     if (vmspace.entries.overlapping(address, end).length > 0)

@@ -96,6 +96,7 @@ export class Session implements AskingSession {
         node.sessions.limited('untold', this, reason);
         this.later(() => node.sessions.endSession(this, reason, Code.ResourceExhausted));
       },
+      (reason) => this.limited('descriptor-answers', reason),
     );
   }
 
@@ -235,6 +236,11 @@ export class Session implements AskingSession {
 
   send(event: PmapEventInit): void {
     this.teller.send(event);
+  }
+
+  /** A request of it was refused for a limit. */
+  limited(limit: string, reason: string): void {
+    this.node.sessions.limited(limit, this, reason);
   }
 
   /** Somebody watches a vmspace, or nobody does any more. */

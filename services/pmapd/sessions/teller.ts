@@ -28,14 +28,16 @@ export class Teller {
   /**
    * @param onError the session cannot go on
    * @param onFull nor where more waits for it than is kept: said once
+   * @param onLimited an answer with a memory file was refused, since too many wait
    */
   constructor(
     files: ConstructorParameters<typeof DescriptorOutbox>[0],
     onError: (error: RpcError) => void,
     onFull: (reason: string) => void,
+    onLimited?: (reason: string) => void,
   ) {
     this.onFull = onFull;
-    this.outbox = new DescriptorOutbox(files, (events) => this.writeNow(events), onError);
+    this.outbox = new DescriptorOutbox(files, (events) => this.writeNow(events), onError, onLimited);
     this.batch = new EventBatch((events) => this.write(events), onError);
   }
 

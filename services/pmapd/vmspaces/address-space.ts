@@ -47,7 +47,11 @@ export interface AddressSpace {
 }
 
 /** @throws RpcError INVALID_ARGUMENT, OUT_OF_RANGE */
-export function expectPages(space: AddressSpace, address: bigint, lengthBytes: bigint): void {
+export function expectPages(
+  space: Pick<AddressSpace, 'shown' | 'sizeBytes'>,
+  address: bigint,
+  lengthBytes: bigint,
+): void {
   if (address % BigInt(PAGE_BYTES) !== 0n)
     throw invalidField('address', `address: a multiple of ${PAGE_BYTES}, not ${address}`);
   if (lengthBytes === 0n || lengthBytes % BigInt(PAGE_BYTES) !== 0n)
@@ -59,7 +63,11 @@ export function expectPages(space: AddressSpace, address: bigint, lengthBytes: b
 }
 
 /** @throws RpcError OUT_OF_RANGE */
-export function expectWithin(space: AddressSpace, address: bigint, lengthBytes: bigint): void {
+export function expectWithin(
+  space: Pick<AddressSpace, 'shown' | 'sizeBytes'>,
+  address: bigint,
+  lengthBytes: bigint,
+): void {
   if (address + lengthBytes <= BigInt(space.sizeBytes)) return;
   throw new RpcError(
     Code.OutOfRange,

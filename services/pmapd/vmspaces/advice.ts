@@ -6,7 +6,7 @@ import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import { ADVISED_PAGES_MAX } from '../sessions/hearsay.ts';
 import { type EmptiedNode, emptyRuns } from './flush.ts';
-import type { Handmade } from './handmade.ts';
+import type { Handmade } from './handmade/handmade.ts';
 import type { ProcessSpace } from './process-space.ts';
 
 export interface Range {

@@ -15,8 +15,10 @@ import { type AddressSpace, expectPages, expectWithin, type Run } from './addres
 import { adviseHandmade, adviseProcess, type Range } from './advice.ts';
 import { pread, pwrite } from './bytes.ts';
 import { Flushes, flushPmaps } from './flush.ts';
-import { Handmade } from './handmade.ts';
-import { IDLE_MIN_MS } from './handmade-table.ts';
+import { Handmade } from './handmade/handmade.ts';
+import { HANDMADE_BYTES_MAX, IDLE_MIN_MS } from './handmade/handmade-table.ts';
+import { listSpaces } from './list.ts';
+import { manyEntries } from './many.ts';
 import { ProcessSpace } from './process-space.ts';
 import { listResident } from './resident.ts';
 
@@ -81,16 +83,51 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
     return advice === Advice.INVAL ? await flushes.run(whoOf(ctx), advise) : await advise();
   }
 
+  /** Those with this id and behind it, in the order of ids, that are not looked at for long. */
+  function* spacesFrom(first: bigint): Generator<Handmade | ProcessSpace> {
+    const later = [...processes()].filter(({ id }) => id >= first).sort((a, b) => (a.id < b.id ? -1 : 1));
+    let next = 0;
+    for (const made of handmade.all(first)) {
+      for (; next < later.length && later[next]!.id < made.id; next++) yield spaceOf(later[next]!);
+      yield made;
+    }
+    for (; next < later.length; next++) yield spaceOf(later[next]!);
+  }
+
   return {
     vmspaceCreate({ name, sizeBytes, idleMs }, ctx) {
       if (node.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
-      if (sizeBytes % BigInt(PAGE_BYTES) !== 0n)
-        throw invalidField('size_bytes', `size_bytes: a multiple of ${PAGE_BYTES}, not ${sizeBytes}`);
-      if (idleMs !== 0 && idleMs < IDLE_MIN_MS)
-        throw invalidField('idle_ms', `idle_ms: at least ${IDLE_MIN_MS}, or 0, not ${idleMs}`);
+      expectNew(sizeBytes, idleMs);
       const { user } = requesterOf(ctx);
       const made = handmade.create(user, { name, sizeBytes: Number(sizeBytes), idleMs });
       return { vmspace: made.id, idleMs: made.idleMs };
+    },
+
+    async vmspaceCreateMany({ count, sizeBytes, idleMs, entries }, ctx) {
+      if (count === 0) throw invalidField('count', 'count: 1 at least');
+      expectNew(sizeBytes, idleMs);
+      const space = { shown: 'each of them', sizeBytes: Number(sizeBytes) || HANDMADE_BYTES_MAX };
+      const each = await manyEntries(node, ctx, space, entries, count);
+      if (node.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
+      const { user } = requesterOf(ctx);
+      const about = { count, sizeBytes: Number(sizeBytes), idleMs };
+      const made = handmade.createMany(user, about, each);
+      return { firstVmspace: made.first, count, idleMs: made.idleMs };
+    },
+
+    vmspaceDestroyMany({ firstVmspace, count }, ctx) {
+      const found: Handmade[] = [];
+      for (let id = firstVmspace; id < firstVmspace + BigInt(count); id++) {
+        if (handmade.get(id) === undefined && processSpace(id) === undefined) continue;
+        const vmspace = ours(ctx, id, 'vkctl kill ends that');
+        vmspace.expectUnused();
+        found.push(vmspace);
+      }
+      for (const vmspace of found) {
+        handmade.destroy(vmspace);
+        watches.end(vmspace.id);
+      }
+      return { count: found.length };
     },
 
     vmspaceDestroy({ vmspace: id }, ctx) {
@@ -163,13 +200,15 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       return {};
     },
 
-    listVmspaces({ pageSize, pageToken }, ctx) {
-      const all = [...processes()].map(spaceOf);
-      const theirs = [...all, ...handmade.all()]
-        .filter(({ owner }) => isTheirs(ctx, owner))
-        .sort((a, b) => (a.id < b.id ? -1 : 1));
-      const { items, nextPageToken } = pageOf(theirs, ({ id }) => id.toString(), pageSize, pageToken);
-      return { vmspaces: items.map(vmspaceWire), nextPageToken };
+    async listVmspaces({ pageSize, pageToken }, ctx) {
+      // The token is the id of the last one: what comes and goes meanwhile changes nothing of the rest.
+      const after = cursorOf(pageToken);
+      const { items, next } = await listSpaces(spacesFrom, {
+        ...{ first: after === undefined ? 0n : after + 1n, most: pageSize || 100 },
+        isWanted: ({ owner }) => isTheirs(ctx, owner),
+        signal: ctx.signal,
+      });
+      return { vmspaces: items.map(vmspaceWire), nextPageToken: next === undefined ? '' : `${next}` };
     },
 
     listMapEntries({ vmspace, pageSize, pageToken }, ctx) {
@@ -213,6 +252,20 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
   };
 }
 
+/** @throws RpcError INVALID_ARGUMENT */
+function expectNew(sizeBytes: bigint, idleMs: number): void {
+  if (sizeBytes % BigInt(PAGE_BYTES) !== 0n)
+    throw invalidField('size_bytes', `size_bytes: a multiple of ${PAGE_BYTES}, not ${sizeBytes}`);
+  if (idleMs !== 0 && idleMs < IDLE_MIN_MS)
+    throw invalidField('idle_ms', `idle_ms: at least ${IDLE_MIN_MS}, or 0, not ${idleMs}`);
+}
+
+/** @throws RpcError INVALID_ARGUMENT */
+function cursorOf(pageToken: string): bigint | undefined {
+  if (!/^\d{0,20}$/.test(pageToken)) throw invalidField('page_token', 'page_token: not one of this list');
+  return pageToken === '' ? undefined : BigInt(pageToken);
+}
+
 const whoOf = (ctx: CallContext): string => `user:${requesterOf(ctx).user}`;
 
 type Whose = Parameters<NonNullable<Handlers<typeof VmspaceService>['flushPmaps']>>[0]['whose'];
@@ -248,7 +301,7 @@ function vmspaceWire(space: Handmade | ProcessSpace) {
   const about = { vmspace: id, owner, sizeBytes: BigInt(sizeBytes) };
   if (space instanceof Handmade) {
     const { name, idleMs, privatePages } = space;
-    return { ...about, name, idleMs, privatePages: BigInt(privatePages), entries: space.entries().length };
+    return { ...about, name, idleMs, privatePages: BigInt(privatePages), entries: space.entryCount };
   }
   const { pid, session, entries } = space.vmspace;
   const privatePages = BigInt(space.vmspace.peekFrames());

@@ -1,8 +1,11 @@
 // Vmspaces made by hand: whose they are, what is refused and how, what is bounded, and what is told of them.
 import { Advice, EventKind } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, type RpcError } from '@odonata/rpc/error.ts';
+import { collectGarbage, heapBytes } from '@odonata/rpc/heap.ts';
 import { afterEach, expect, test } from 'vitest';
-import { HANDMADE_ENTRIES_MAX } from './handmade.ts';
+import { adoptChunks, chunksAhead } from './handmade/carry.ts';
+import { HandmadeVmspaces } from './handmade/handmade-table.ts';
+import { HANDMADE_ENTRIES_MAX } from './handmade/owner.ts';
 import { OneNode, personIs } from './testdata/one-node.ts';
 
 const PAGE = 4_096n;
@@ -229,4 +232,150 @@ test('a list that goes on where it stopped misses nothing and says nothing twice
     pageToken = answer.nextPageToken!;
   } while (pageToken !== '');
   expect(seen).toEqual(Array.from({ length: 32 }, (_, i) => BigInt(2 * i + 1) * PAGE));
+});
+
+const many = (count: number, about: object = {}, ctx = alice) =>
+  one.calls.vmspaceCreateMany(
+    { count, sizeBytes: 1n << 30n, idleMs: 0, entries: [], ...about } as never,
+    ctx,
+  );
+
+const end = (firstVmspace: bigint, count: number, ctx = alice) =>
+  one.calls.vmspaceDestroyMany({ firstVmspace, count } as never, ctx);
+
+const privately = (page: bigint) => ({
+  ...{
+    address: page * PAGE,
+    lengthBytes: PAGE,
+    dataspace: '',
+    offsetBytes: 0n,
+    writable: true,
+    stepBytes: 0n,
+  },
+});
+
+test('many are made at once, each maps what it is told, and many end at once', async () => {
+  start({ vmspaces: 8 });
+  await one.dataspace('d');
+  const shared = { ...privately(1n), dataspace: 'd', stepBytes: PAGE };
+  const { firstVmspace: first } = await many(4, { entries: [privately(2n), shared] });
+  for (let i = 0n; i < 4n; i++) {
+    const page = { vmspace: first! + i, pageSize: 0, pageToken: '' } as never;
+    const { entries } = await one.calls.listMapEntries(page, alice);
+    expect(entries!.map(({ address, dataspace, offsetBytes }) => [address, dataspace, offsetBytes])).toEqual([
+      [PAGE, 'd', i * PAGE],
+      [2n * PAGE, '', 0n],
+    ]);
+    await pwrite(first! + i, Uint8Array.of(Number(i) + 1));
+  }
+  // What one wrote through its map entry is where the dataspace says.
+  const whole = await made();
+  await mmap(whole, { dataspace: 'd', lengthBytes: 4n * PAGE });
+  for (let i = 0n; i < 4n; i++) {
+    const read = { vmspace: whole, address: (1n + i) * PAGE, length: 1 } as never;
+    expect((await one.calls.vmspacePread(read, alice)).data![0]).toBe(Number(i) + 1);
+  }
+  // All or none.
+  expect((await refusal(() => many(4))).code).toBe(Code.ResourceExhausted);
+  const past = { ...shared, offsetBytes: PAGE };
+  expect((await refusal(() => many(4, { entries: [past] }, bob))).code).toBe(Code.OutOfRange);
+  expect((await refusal(() => many(1, { entries: [shared, shared] }, bob))).code).toBe(Code.AlreadyExists);
+  expect(one.node.handmade.count).toBe(5);
+  const bobs = (await many(1, {}, bob)).firstVmspace!;
+  expect((await refusal(() => end(first!, 10))).code).toBe(Code.PermissionDenied);
+  one.node.handmade.get(first!)!.busy = 1;
+  expect((await refusal(() => end(first!, 4))).code).toBe(Code.FailedPrecondition);
+  one.node.handmade.get(first!)!.busy = 0;
+  expect(one.node.handmade.count).toBe(6);
+  await one.calls.vmspaceDestroy({ vmspace: first! + 1n } as never, alice);
+  expect(await end(first!, 4)).toEqual({ count: 3 });
+  expect([...one.node.handmade.all()].map(({ id }) => id)).toEqual([whole, bobs]);
+});
+
+test('20,000 with three map entries each take 300 bytes each at most, are listed in small turns, and give all back', async () => {
+  const count = 20_000;
+  start({ vmspaces: count, nodeVmspaces: count });
+  await one.dataspace('d');
+  const entries = [privately(1n), privately(3n), { ...privately(5n), dataspace: 'd' }];
+  collectGarbage();
+  const before = heapBytes();
+  for (let made = 0; made < count; made += 4_000) await many(4_000, { entries });
+  collectGarbage();
+  expect((heapBytes() - before) / count).toBeLessThan(300);
+  expect((await refusal(() => many(1, {}, bob))).details).toContain('--node-vmspaces of pmapd');
+  let turns = 0;
+  const turn = () => {
+    turns++;
+    turning = setImmediate(turn);
+  };
+  let turning = setImmediate(turn);
+  const seen: bigint[] = [];
+  for (let pageToken = ''; ; ) {
+    const page = { pageSize: 1_000, pageToken } as never;
+    const { vmspaces, nextPageToken } = await one.calls.listVmspaces(page, alice);
+    seen.push(...vmspaces!.map(({ vmspace }) => vmspace!));
+    pageToken = nextPageToken!;
+    if (pageToken === '') break;
+  }
+  expect(seen).toEqual(Array.from({ length: count }, (_, i) => BigInt(i + 1)));
+  // Nothing of it is bob's: all are looked at, and others get their turns.
+  turns = 0;
+  expect((await one.calls.listVmspaces({ pageSize: 1, pageToken: '' } as never, bob)).vmspaces).toEqual([]);
+  expect(turns).toBeGreaterThanOrEqual(2);
+  clearImmediate(turning);
+  for (let first = 1n; first < count; first += 4_000n)
+    expect(await end(first, 4_000)).toEqual({ count: 4_000 });
+  collectGarbage();
+  expect(heapBytes() - before).toBeLessThan(3 << 20);
+});
+
+test('rows that were damaged on their way are no rows; another layout is none that is understood', async () => {
+  start();
+  await made('a');
+  const options = (one.node.handmade as unknown as { o: ConstructorParameters<typeof HandmadeVmspaces>[0] })
+    .o;
+  const next = new HandmadeVmspaces(options);
+  const [part] = chunksAhead(one.node.handmade);
+  const [chunk] = part!.chunks as { columns: Uint8Array }[];
+  adoptChunks(next, { ...part, layout: 2 } as never);
+  expect(next.count).toBe(0);
+  adoptChunks(next, part as never);
+  expect(next.count).toBe(1);
+  chunk!.columns[77]! ^= 1;
+  expect(() => adoptChunks(next, part as never)).toThrow('is damaged');
+  expect(() =>
+    adoptChunks(next, { ...part, chunks: [{ ...chunk, columns: Uint8Array.of(1) }] } as never),
+  ).toThrow();
+  next.letGo();
+});
+
+test('what was mapped of a dataspace that is removed while they are handed over is mapped no more', async () => {
+  start();
+  await one.dataspace('d');
+  await one.dataspace('e');
+  const entries = [privately(1n), { ...privately(2n), dataspace: 'd' }, { ...privately(3n), dataspace: 'e' }];
+  const { firstVmspace: first } = await many(3, { entries });
+  await pwrite(first!, Uint8Array.of(9));
+  one.beginMove(1);
+  await one.calls.vmspaceDestroy({ vmspace: first! + 1n } as never, alice);
+  one.endMove((id) => one.node.memory.get(id)!.name !== 'd');
+  const names = async (vmspace: bigint) => {
+    const { entries: left } = await one.calls.listMapEntries(
+      { vmspace, pageSize: 0, pageToken: '' } as never,
+      alice,
+    );
+    return left!.map(({ address, dataspace }) => [address, dataspace]);
+  };
+  for (const vmspace of [first!, first! + 2n])
+    expect(await names(vmspace)).toEqual([
+      [PAGE, ''],
+      [3n * PAGE, 'e'],
+    ]);
+  const read = { vmspace: first, address: PAGE, length: 1 } as never;
+  expect((await one.calls.vmspacePread(read, alice)).data![0]).toBe(9);
+  // It counts on: the limits are what they were.
+  await mmap(first!, { address: 2n * PAGE });
+  expect(one.node.handmade.entries).toBe(5);
+  expect(await end(first!, 3)).toEqual({ count: 2 });
+  expect([one.node.handmade.entries, one.node.handmade.privatePages]).toEqual([0, 0]);
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Role } from '@odonata/proto/auth/v1/access';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { expect, test } from 'vitest';
 import type { Node } from '../node.ts';
@@ -19,7 +20,9 @@ function adopting(failure: unknown) {
   } as unknown as Node;
   const { adopt } = adoptHandler(node);
   const request = { dataspace: 'd', runs: [{ firstPage: 0, pageCount: 4 }] };
-  return (adopt as (request: unknown, call: unknown) => Promise<unknown>)(request, undefined);
+  return (adopt as (request: unknown, call: unknown) => Promise<unknown>)(request, {
+    caller: { role: Role.PMAPD },
+  });
 }
 
 const noDescriptor = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });

@@ -1,17 +1,23 @@
 // Takes copies of pages that another node is about to leave behind.
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
 import { ADOPT_PAGES_MAX } from '@odonata/coherency/node/drain.ts';
+import type { AccessMode, PageSpan } from '@odonata/coherency/page.ts';
+import { Role } from '@odonata/proto/auth/v1/access';
 import type { AdoptRequest, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { shownCaller } from '@odonata/rpc/identity/identity.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
 import type { Node } from '../node.ts';
 
 export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>, 'adopt'> {
   return {
-    async adopt({ dataspace: name, runs }: AdoptRequest) {
+    async adopt({ dataspace: name, runs, whole }: AdoptRequest, { caller }) {
       if (node.isLeaving) throw new RpcError(Code.FailedPrecondition, `${node.name} is about to leave, too`);
       const { dataspace } = await node.openings.open(name, 0n);
+      if (caller.role === Role.GATEWAY && !node.gatewayPages.mayBring(dataspace.id))
+        throw new RpcError(Code.PermissionDenied, `${shownCaller(caller)} may not bring pages of ${name}`);
+      const mode = whole ? 'WRITE' : 'READ';
       const asked = runs.reduce((sum, { pageCount }) => sum + pageCount, 0);
       if (asked > ADOPT_PAGES_MAX)
         throw invalidField('runs', `runs: ${ADOPT_PAGES_MAX} pages at most, not ${asked}`);
@@ -21,11 +27,11 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
       let pages = 0;
       for (const run of runs)
         for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
-          const fetched = node.memory.withPages(dataspace, firstPage, pageCount, 'READ', () => pageCount);
+          const fetched = node.memory.withPages(dataspace, firstPage, pageCount, mode, () => pageCount);
           // Pages of a piece that are lost are lost already, and hide the others: those come one by one.
           pages += await fetched.catch((error) => {
             expectLost(error);
-            return fetchEach(node, dataspace, firstPage, pageCount);
+            return fetchEach(node, dataspace, { firstPage, pageCount }, mode);
           });
         }
       return { pages, absentPages: asked - pages };
@@ -36,13 +42,13 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
 async function fetchEach(
   { memory }: Node,
   dataspace: Parameters<typeof memory.withPages>[0],
-  firstPage: number,
-  pageCount: number,
+  { firstPage, pageCount }: PageSpan,
+  mode: AccessMode,
 ): Promise<number> {
   let pages = 0;
   for (let page = firstPage; page < firstPage + pageCount; page++)
     pages += await memory
-      .withPages(dataspace, page, 1, 'READ', () => 1)
+      .withPages(dataspace, page, 1, mode, () => 1)
       .catch((error) => {
         expectLost(error);
         return 0;

@@ -1,5 +1,6 @@
 // Carries out what the relay of range locks, waits and wakes decides: it answers virtual kernels; what is for the directory,
 // and who lost locks, is the node's.
+import { BARRIERS_OF_PROCESS_MAX } from '@odonata/coherency/node/relay/passed-barriers.ts';
 import { Relay } from '@odonata/coherency/node/relay/relay.ts';
 import type { RelayAction, RelayEvent, SyncEvent } from '@odonata/coherency/node/relay/relay-messages.ts';
 import type { SyncSnapshotInit } from '@odonata/coherency/node/relay/relay-snapshot.ts';
@@ -13,7 +14,14 @@ interface AskingSession {
   /** No other one of the node gets it. */
   readonly holder: number;
   send(event: SessionEvent): void;
+  /** It was refused for a limit. */
+  limited(limit: string, reason: string): void;
 }
+
+const reasonOf = ({ event }: SessionEvent): string =>
+  event?.case === 'failed'
+    ? (event.value.reason ?? '')
+    : `a process comes to more than ${BARRIERS_OF_PROCESS_MAX} barriers; let it come to fewer, or use some again`;
 
 export class SyncRelay {
   readonly core: Relay;
@@ -27,8 +35,13 @@ export class SyncRelay {
 
   step(event: RelayEvent): void {
     for (const action of this.core.step(event, monotonicMs())) {
-      if (action.type === 'answer') this.sessions.get(action.session)?.send(action.event);
-      else this.perform(action);
+      if (action.type !== 'answer') {
+        this.perform(action);
+        continue;
+      }
+      const session = this.sessions.get(action.session);
+      if (action.limit !== undefined) session?.limited(action.limit, reasonOf(action.event));
+      session?.send(action.event);
     }
   }
 

@@ -32,6 +32,11 @@ export function gatewayMetrics(metrics: Metrics, policy: () => Policy, sessions:
       'Pages that a writer got when the lease of a cluster had ended',
       (m) => m.overduePages,
     ],
+    [
+      'lost_pages_total',
+      'Pages that were written on one side, and never came to the other one',
+      (m) => m.lostPages,
+    ],
     ['false_pages_total', 'Lines that ended for what a cluster said of pages', (m) => m.falsePages],
     ['strays_total', 'Frames for requests and circuits that are not there', (m) => m.strays],
   ];

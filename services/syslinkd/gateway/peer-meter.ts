@@ -20,6 +20,8 @@ export class PeerMeter {
   borrowedPages = 0;
   /** That a writer here got when its lease had ended. */
   overduePages = 0;
+  /** That were written on one side, and that the other one does not have: they are lost. */
+  lostPages = 0;
   /** What it said of pages and cannot be: each ended a line. */
   falsePages = 0;
   readonly messagesIn: TokenBucket;

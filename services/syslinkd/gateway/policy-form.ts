@@ -1,4 +1,5 @@
 // The fields of a gateway's policy. What is not named in there is denied.
+import type { AccessMode } from '@odonata/coherency/page.ts';
 import { isAddress } from '@odonata/rpc/address.ts';
 import { PERSON } from '@odonata/rpc/identity/identity.ts';
 import { CONNECT, isForeign, mayCross } from '@odonata/rpc/syslink/crossing.ts';
@@ -55,17 +56,24 @@ const imported = z.union(
 
 const DATASPACE = 'write the name of a dataspace: 1 to 160 of A-Z a-z 0-9 . _ - /';
 const dataspace = z.string(DATASPACE).regex(/^[A-Za-z0-9._/-]{1,160}$/, DATASPACE);
-const READ = 'write read: a dataspace of another cluster is read, and written by its own cluster alone';
+const ACCESS = 'write {name: NAME, access: read} or {name: NAME, access: read-write}';
+const MODES = { read: 'READ', 'read-write': 'WRITE' } as const;
 const lent = z.union(
   [
-    dataspace,
-    z.strictObject({ name: dataspace, access: z.literal('read', READ) }).transform(({ name }) => name),
+    dataspace.transform((name) => ({ name, mode: 'READ' as AccessMode })),
+    z
+      .strictObject({ name: dataspace, access: z.enum(['read', 'read-write'], ACCESS).default('read') })
+      .transform(({ name, access }) => ({ name, mode: MODES[access] as AccessMode })),
   ],
-  READ,
+  ACCESS,
 );
 const distinct = (names: readonly string[]): boolean => new Set(names).size === names.length;
 const dataspaces = z.strictObject({
-  exports: z.array(lent).max(NAMES_MAX).refine(distinct, 'write each name once').default([]),
+  exports: z
+    .array(lent)
+    .max(NAMES_MAX)
+    .refine((each) => distinct(each.map(({ name }) => name)), 'write each name once')
+    .default([]),
   imports: z.array(dataspace).max(NAMES_MAX).refine(distinct, 'write each name once').default([]),
 });
 

@@ -91,7 +91,7 @@ describe('one line for', () => {
     ],
     [
       peer('dataspaces: { exports: [{ name: table, access: write }] }'),
-      'p.yaml:5: peers.0.dataspaces.exports.0.access: write read: a dataspace of another cluster is read, and written by its own cluster alone',
+      'p.yaml:5: peers.0.dataspaces.exports.0.access: write {name: NAME, access: read} or {name: NAME, access: read-write}',
     ],
     [
       peer('dataspaces: { exports: [a@north] }'),

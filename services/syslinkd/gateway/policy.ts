@@ -1,8 +1,10 @@
 // What a gateway may do: the clusters that it knows by name and pinned authority, what each may use here, and what is used of each.
 // A policy is read whole, with the certificates that it names, or not at all.
+
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { AccessMode } from '@odonata/coherency/page.ts';
 import { fileStamp } from '@odonata/rpc/file-stamp.ts';
 import { yamlIn } from '@odonata/rpc/yaml-file.ts';
 import { type PeerForm, policyForm } from './policy-form.ts';
@@ -29,8 +31,8 @@ export interface Peer {
   readonly exports: ReadonlyMap<string, readonly string[]>;
   /** Names of it, as it calls them, and who may use them: members of groups; undefined: everybody. */
   readonly imports: ReadonlyMap<string, readonly string[] | undefined>;
-  /** Dataspaces that it may map, and those of it that may be mapped here. */
-  readonly lends: ReadonlySet<string>;
+  /** Dataspaces that it may map, and how; and those of it that may be mapped here. */
+  readonly lends: ReadonlyMap<string, AccessMode>;
   readonly borrows: ReadonlySet<string>;
   /** Whom its users are here; `*`: all others. */
   readonly users: ReadonlyMap<string, string>;
@@ -102,7 +104,7 @@ function peerOf(form: PeerForm, file: string, field: string, read: FilesRead): P
     ...{ name: form.name, address: form.address, authorities, authorityPem, rates: form.rates },
     exports: new Map(form.exports.map(({ name, methods }) => [name, methods])),
     imports: new Map(form.imports.map(({ name, groups }) => [name, groups])),
-    lends: new Set(form.dataspaces.exports),
+    lends: new Map(form.dataspaces.exports.map(({ name, mode }) => [name, mode])),
     borrows: new Set(form.dataspaces.imports),
     users: new Map(Object.entries(form.users)),
     denied: new Set(form.denied),

@@ -244,6 +244,7 @@ function stateOf(
     ...{ receivedBytes: BigInt(receivedBytes), sentBytes: BigInt(sentBytes) },
     ...{ dataspaces: memory.of(name), lentPages: BigInt(meter.lentPages) },
     ...{ borrowedPages: BigInt(meter.borrowedPages), overduePages: BigInt(meter.overduePages) },
+    lostPages: BigInt(meter.lostPages),
     ...{ refused: BigInt(refused), rateLimited: BigInt(rateLimited), droppedHellos: BigInt(droppedHellos) },
     fingerprint: sessions.fingerprintOf(name),
   });

@@ -100,6 +100,8 @@ export async function makePlan(options: StartOptions, paths: ClusterPaths): Prom
     unconfined: options.unconfined ? true : undefined,
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
+    nodeVmspaces: options.nodeVmspaces,
+    parkAfterMs: options.parkAfterMs,
     storeBytes: chooseStoreBytes(paths, options.storeBytes),
     hadStore: holdsPages(paths),
     traceOtlp: options.traceOtlp || collectorOf({ traceOtlp: '' }) || undefined,

@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { explain, Failure } from '../failure.ts';
 import { programsDir } from './kept-store.ts';
+import { waitForLock } from './lock.ts';
 import type { ClusterPaths } from './paths.ts';
 
 const run = promisify(execFile);
@@ -73,9 +74,13 @@ export async function buildPrograms(onNote: (line: string) => void = () => {}): 
     });
   const folder = await builtFolder();
   if (await isThere(folder)) return folder;
-  onNote('building the programs, once');
+  await mkdir(BUILT, { recursive: true });
+  // Whoever else wants them now waits: what one makes is there for all.
+  const lock = await waitForLock(`${folder}.lock`, BUILD_MS);
   const work = `${folder}.${process.pid}`;
   try {
+    if (await isThere(folder)) return folder;
+    onNote('building the programs, once');
     const source = await toyboxSource();
     const linker = await run('clang', ['--target=wasm32-wasi', '-print-prog-name=wasm-ld']);
     // clang would hand its result to a wasm-opt of npm.
@@ -104,6 +109,7 @@ export async function buildPrograms(onNote: (line: string) => void = () => {}): 
     });
   } finally {
     await rm(work, { recursive: true, force: true });
+    lock?.release();
   }
 }
 

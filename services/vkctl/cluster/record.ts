@@ -87,6 +87,10 @@ export const planSchema = z.object({
   unconfined: z.boolean().optional(),
   leaseMs: z.number().optional(),
   userDataspaces: z.number().optional(),
+  /** Vmspaces made by hand that a node may have, also of one user; absent: pmapd's own defaults. */
+  nodeVmspaces: z.number().optional(),
+  /** How long nothing runs in a virtual kernel until it is parked; absent: vkerneld's own default. */
+  parkAfterMs: z.number().optional(),
   /** What the backing store may hold, in bytes; absent: as it was when it was made. */
   storeBytes: z.number().optional(),
   /** There was a store of an earlier life of the cluster, which goes on with it. */

@@ -38,6 +38,10 @@ export interface StartOptions {
   leaseMs?: number;
   /** That one user may own. */
   userDataspaces?: number;
+  /** Made by hand, of each node, also of one user. */
+  nodeVmspaces?: number | undefined;
+  /** How long nothing runs in a virtual kernel until it is parked; 0: it never is. */
+  parkAfterMs?: number | undefined;
   /** The collector of traces. */
   traceOtlp?: string;
   /** Part of what begins that is traced. */

@@ -191,7 +191,7 @@ const plain = (gateway: string, { policyTrouble }: ListPeersResponse, state: Pee
     ...{ name, sizeBytes: Number(sizeBytes), pages: Number(pages), trouble },
   })),
   ...{ lentPages: Number(state.lentPages), borrowedPages: Number(state.borrowedPages) },
-  overduePages: Number(state.overduePages),
+  ...{ overduePages: Number(state.overduePages), lostPages: Number(state.lostPages) },
 });
 
 /** @throws Failure where no authority vouches for anybody */

@@ -15,6 +15,7 @@ import { printJson } from '../json.ts';
 import { expectNoLodging } from '../lodger/lodge.ts';
 import { type Membership, readMembership } from '../machine/membership.ts';
 import { plural, routersAt, say, showProgress } from '../output.ts';
+import { durationMs } from '../service-file/duration.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import { hostAndPort, layersOf } from './join.ts';
 import { makeToken, type NewToken } from './node-token.ts';
@@ -46,6 +47,8 @@ interface UpOptions extends ClusterOption {
   fresh?: boolean;
   leaseMs?: number;
   userDataspaces?: number;
+  nodeVmspaces?: number;
+  parkAfter?: number;
   insecure?: boolean;
   allowUnconfined?: LayerName[];
   vkernelUids?: number;
@@ -145,6 +148,16 @@ export function addUp(program: Command): void {
       wholeNumber(1, 100_000),
     )
     .option(
+      '--park-after <time>',
+      'how long nothing runs in a virtual kernel until its OS process ends, 10m unless given; 0: never (docs/quotas.md)',
+      parkTime,
+    )
+    .option(
+      '--node-vmspaces <count>',
+      'vmspaces that people may make by hand on each node, each person as many as all: else 4096, and 256 of one',
+      wholeNumber(1, 1_000_000),
+    )
+    .option(
       '--trace-otlp <address>',
       'collector of OpenTelemetry that takes traces by OTLP over gRPC, as 127.0.0.1:4317 (docs/traces.md)',
       collector,
@@ -186,6 +199,12 @@ function collector(text: string): string {
   );
 }
 
+function parkTime(text: string): number {
+  const ms = text === '0' ? 0 : durationMs(text);
+  if (ms === 0 || (ms !== undefined && ms >= PARK_MIN_MS && ms <= PARK_MAX_MS)) return ms;
+  throw new InvalidArgumentError(`"${text}" is no time of 3s to 24h, as 30s or 10m, nor 0.`);
+}
+
 function part(text: string): number {
   const number = Number(text);
   if (text.trim() !== '' && number >= 0 && number <= 1) return number;
@@ -225,6 +244,8 @@ async function up(options: UpOptions): Promise<void> {
     fresh: options.fresh,
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
+    nodeVmspaces: options.nodeVmspaces,
+    parkAfterMs: options.parkAfter,
     insecure: options.insecure,
     allowUnconfined: options.allowUnconfined,
     vkernelUids: options.vkernelUids,
@@ -290,6 +311,8 @@ function tellMember(
 }
 
 const FIRST_TOKEN_MS = 3_600_000;
+/** As vkerneld takes it. */
+const [PARK_MIN_MS, PARK_MAX_MS] = [3_000, 86_400_000];
 
 async function firstToken(record: ClusterRecord, uses: number): Promise<NewToken> {
   const cluster = await attachHere(record);

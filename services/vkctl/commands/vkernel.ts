@@ -322,7 +322,7 @@ const row = (each: Vkernel) => {
   const has = (bytes: string, may: string | undefined): string =>
     may === undefined ? bytes : `${bytes} of ${may}`;
   return [
-    ...[each.name, each.user, each.node, lodger?.state ?? (runs ? 'running' : 'halted')],
+    ...[each.name, each.user, each.node, lodger?.state ?? stateOf(each)],
     lodger === undefined ? '-' : `${lodger.node} of ${lodger.cluster}`,
     of(String(each.processes), quota?.processes ? String(quota.processes) : undefined),
     (lodger === undefined ? of : has)(
@@ -338,12 +338,16 @@ const row = (each: Vkernel) => {
   ];
 };
 
+const stateOf = ({ hostPid, parkedAt }: Vkernel): string =>
+  hostPid > 0 ? 'running' : parkedAt === undefined ? 'halted' : 'parked';
+
 const plain = (each: Vkernel) => {
   const { name, node, user, hostPid, processes, memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces } =
     each;
-  const { lodger, startedAt, quota, names, connections, diskBytes, descriptors } = each;
+  const { lodger, startedAt, parkedAt, quota, names, connections, diskBytes, descriptors } = each;
   return {
-    ...{ name, node, user, state: hostPid > 0 ? 'running' : 'halted', hostPid, startedAt, processes },
+    ...{ name, node, user, state: stateOf(each), hostPid, startedAt, processes },
+    ...(parkedAt && { parkedAt }),
     ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces, diskBytes, descriptors, connections },
     ...(names && { names: { listen: names.listen, connect: names.connect, none: names.none } }),
     ...(lodger && {

@@ -56,6 +56,7 @@ export const peer = z.strictObject({
   lentPages: count,
   borrowedPages: count,
   overduePages: count.describe('that a writer got when the lease of the other cluster had ended'),
+  lostPages: count.describe('written on one side, and never brought to the other one'),
   policyTrouble: z.string().describe('why the policy in the file does not count; empty: it does'),
 });
 

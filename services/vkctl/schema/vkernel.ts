@@ -4,6 +4,7 @@ import { count, time } from './terms.ts';
 const STATES = [
   'running',
   'halted',
+  'parked',
   'ready',
   'starting',
   'waiting',
@@ -41,6 +42,7 @@ export const vkernel = z.strictObject({
   as: z.string().optional().describe('the machine as a node of that cluster'),
   hostPid: count.describe('0: it does not run'),
   startedAt: time.optional(),
+  parkedAt: time.optional().describe('nobody used it, so it does not run; the next program makes it anew'),
   processes: count,
   memoryBytes: count.describe('of its processes, in frames and in swap'),
   cpuMs: count,

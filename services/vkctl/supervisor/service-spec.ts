@@ -174,6 +174,8 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir, ...uids];
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
     const swap = plan.swapBytes ? ['--swap-bytes', String(plan.swapBytes), '--swap-dir', plan.swapDir!] : [];
+    const most = String(plan.nodeVmspaces);
+    const vmspaces = plan.nodeVmspaces ? ['--vmspaces', most, '--node-vmspaces', most] : [];
     const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
       ...nearDirectories(plan).flatMap((address) => ['--directory', address]),
@@ -183,6 +185,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       memoryDir,
       ...frames,
       ...swap,
+      ...vmspaces,
       ...store,
     ];
     specs.push(
@@ -201,6 +204,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       ...(plan.allowConnect ?? []).flatMap((place) => ['--allow-connect', place]),
       ...(plan.allowUnconfined ?? []).flatMap((layer) => ['--allow-unconfined', layer]),
       ...(plan.unconfined ? ['--unconfined'] : []),
+      ...(plan.parkAfterMs === undefined ? [] : ['--park-after-ms', String(plan.parkAfterMs)]),
     ];
     specs.push(
       service('vkerneld', ports.vkerneld[position]!, [...node, '--syslink', syslink, ...allow], name),

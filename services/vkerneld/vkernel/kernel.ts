@@ -56,6 +56,8 @@ export interface KernelOptions {
   readonly folders?: FoldersAsked;
   /** Frames that /tmp may have: bytes, 0: as any. */
   readonly boundTmp?: (bytes: number) => void;
+  /** What would be lost with it, beside its processes: how many things. */
+  readonly kept?: () => number;
   /** To the supervisor. */
   readonly send: (event: KernelEvent) => void;
 }
@@ -90,7 +92,7 @@ export class Kernel {
   readonly #remote: RemoteStreams;
   readonly #limits = new Limits();
   readonly #home = new HomeSize(this.#limits, () => this.#reportHas());
-  #lastHas = '0 0';
+  #lastHas = '';
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
@@ -359,6 +361,8 @@ export class Kernel {
             process.input.end();
           }
           this.#asked.ended(pid);
+          // Before it may be parked: it may have left something.
+          this.#reportHas();
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
           if (this.#isEmpty()) this.#onEmpty?.();
@@ -408,13 +412,14 @@ export class Kernel {
     const { descriptors } = this.#limits;
     const { usedBytes } = this.#home;
     const refused = this.#limits.takeRefused();
-    const has = `${usedBytes} ${descriptors}`;
+    const kept = this.#options.kept?.() ?? 0;
+    const has = `${usedBytes} ${descriptors} ${kept}`;
     if (has === this.#lastHas && refused.descriptors + refused.home === 0) return;
     this.#lastHas = has;
     this.#options.send({
       case: 'has',
       value: {
-        ...{ diskBytes: BigInt(usedBytes), descriptors },
+        ...{ diskBytes: BigInt(usedBytes), descriptors, kept },
         ...{ refusedDescriptors: refused.descriptors, refusedDisk: refused.home },
       },
     });

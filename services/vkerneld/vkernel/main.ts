@@ -89,6 +89,7 @@ runService({
       mounts,
       folders,
       boundTmp: (bytes) => tmp.store.bound(bytes),
+      kept: () => (tmp.isEmpty ? 0 : 1) + served.count,
       send: (event) => link.send(event),
     });
     const link = new ControlLink({

@@ -39,8 +39,8 @@ export function ledShard({ untilMs, lastEndMs, ...about }: ShardSnapshot): LedSh
 
 export function holderSnapshot(wire: ShardSnapshot): HolderSnapshot {
   const { reborn, breaks, lineageOfAll, held, removed } = wire;
-  const dataspaces = held.map(({ dataspace, pageCount, whole, voided, partial, pages }) => {
-    return { dataspace, pageCount, whole, voided, partial, runs: pages.map(heldRun) };
+  const dataspaces = held.map(({ dataspace, pageCount, whole, voided, forsaken, partial, pages }) => {
+    return { dataspace, pageCount, whole, voided, forsaken, partial, runs: pages.map(heldRun) };
   });
   return { reborn, breaks: Number(breaks), lineageOfAll: Number(lineageOfAll), dataspaces, removed };
 }

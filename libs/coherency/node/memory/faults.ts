@@ -7,7 +7,7 @@ import type { MemoryContext } from './memory-context.ts';
 import type { Ahead, EventOf } from './memory-messages.ts';
 import type { NodeDataspace } from './node-dataspace.ts';
 import type { Mapping } from './page-tables.ts';
-import type { Fault, FaultPlace } from './waiting.ts';
+import { type Fault, type FaultPlace, PAGE_WAITERS_MAX } from './waiting.ts';
 
 export class Faults<M extends Mapping, B> {
   private readonly context: MemoryContext<M, B>;
@@ -51,10 +51,11 @@ export class Faults<M extends Mapping, B> {
     else this.request(dataspace, fault, place);
   }
 
-  fail(fault: Fault<M>, reason: string): void {
+  /** @param limit where it is for one */
+  fail(fault: Fault<M>, reason: string, limit?: string): void {
     const { context } = this;
     if (context.ports.tables.has(fault.entry))
-      context.say({ type: 'fault-error', fault, signal: 'SIGBUS', reason });
+      context.say({ type: 'fault-error', fault, signal: 'SIGBUS', reason, ...(limit && { limit }) });
   }
 
   private request(dataspace: NodeDataspace<M, B>, fault: Fault<M>, place: FaultPlace): void {
@@ -69,7 +70,11 @@ export class Faults<M extends Mapping, B> {
     if (!forWriting) dataspace.prediction.read(page);
     const mode: AccessMode = forWriting ? 'WRITE' : 'READ';
     if (!dataspace.waiting.add(page, { fault, place, mode }))
-      this.fail(fault, 'too many faults wait for one page');
+      this.fail(
+        fault,
+        `${PAGE_WAITERS_MAX} faults wait for one page, the most; let fewer processes touch it before it is here`,
+        'page-waiters',
+      );
     this.want(dataspace, entry, page, mode, place === 'upgrade');
   }
 

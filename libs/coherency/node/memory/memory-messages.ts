@@ -115,7 +115,7 @@ export type MemoryAction<M extends Mapping, B> =
   /** There is no frame for a fault: `again` when there may be one, or `denied`. */
   | { type: 'short'; fault: Fault<M>; place: FaultPlace; sharedOnly: boolean }
   /** A fault becomes an error of its process. */
-  | { type: 'fault-error'; fault: Fault<M>; signal: 'SIGSEGV' | 'SIGBUS'; reason: string }
+  | { type: 'fault-error'; fault: Fault<M>; signal: 'SIGSEGV' | 'SIGBUS'; reason: string; limit?: string }
   | { type: 'usable'; operation: number }
   | { type: 'again'; operation: number }
   | { type: 'refused'; operation: number; refusal: UseRefusal; reason: string }

@@ -40,8 +40,8 @@ export type RelayAction =
   | { type: 'say'; shard: number; event: HolderEventInit }
   /** To all leaders. */
   | { type: 'say-all'; event: HolderEventInit }
-  /** To a virtual kernel. */
-  | { type: 'answer'; session: number; event: MessageInitShape<typeof PmapEventSchema> }
+  /** To a virtual kernel. `limit`: it is refused for one. */
+  | { type: 'answer'; session: number; event: MessageInitShape<typeof PmapEventSchema>; limit?: string }
   /** What a process locks it will use: the pages under the range come along, where it maps them. */
   | { type: 'bring'; locked: LockedRange }
   /** Processes lost range locks: they must not go on as if they had them. */

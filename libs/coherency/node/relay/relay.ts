@@ -78,7 +78,8 @@ export class Relay extends RelayRecords {
 
   private fail(session: number, request: bigint, reason: string): void {
     const value = { code: RESOURCE_EXHAUSTED, reason };
-    this.actions.push({ type: 'answer', session, event: { request, event: { case: 'failed', value } } });
+    const event = { request, event: { case: 'failed' as const, value } };
+    this.actions.push({ type: 'answer', session, event, limit: 'locks-and-waits' });
   }
 
   private asked({ session, request, event }: Asked, nowMs: number): void {
@@ -107,7 +108,7 @@ export class Relay extends RelayRecords {
       this.fail(
         session,
         request,
-        `${UNDER_WAY_MAX} locks, waits and wakes of a virtual kernel wait for answers`,
+        `${UNDER_WAY_MAX} locks, waits and wakes of a virtual kernel wait for answers, the most; run some of its programs in another one`,
       );
       return;
     }
@@ -124,10 +125,8 @@ export class Relay extends RelayRecords {
 
   private comes(session: number, request: bigint, event: Extract<SyncEvent, { case: 'barrier' }>): void {
     const refusal = this.barriers.refusal(event.value, event.value.generation);
-    if (refusal !== undefined) {
-      const status = refusal === 'room' ? SyncStatus.EXHAUSTED : SyncStatus.INVALID;
-      this.answerBarrier({ session, request }, status);
-    } else {
+    if (refusal !== undefined) this.refuseBarrier({ session, request }, refusal);
+    else {
       if (!this.underWay.isFull(session)) this.barriers.comes(event.value);
       this.begin(session, request, event);
     }
@@ -234,6 +233,18 @@ export class Relay extends RelayRecords {
   ): void {
     const event = { request, event: { case: 'barrier', value: { request, status } } } as const;
     this.actions.push({ type: 'answer', session, event });
+  }
+
+  private refuseBarrier(at: Pick<UnderWay, 'session' | 'request'>, refusal: 'generation' | 'room'): void {
+    const status = refusal === 'room' ? SyncStatus.EXHAUSTED : SyncStatus.INVALID;
+    const event = { case: 'barrier' as const, value: { request: at.request, status } };
+    const limit = refusal === 'room' ? { limit: 'barriers' } : {};
+    this.actions.push({
+      type: 'answer',
+      session: at.session,
+      event: { request: at.request, event },
+      ...limit,
+    });
   }
 
   private lockAnswered({ request: id, status, waited }: LockResult, nowMs: number): void {

@@ -1,15 +1,23 @@
 // A real node whose directory is only calls: every dataspace is one that this node made, so all pages of it are here.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, openSync, rmSync } from 'node:fs';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
+import { type HandmadeSnapshot, HandmadeSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import type { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import type { PmapdConfig } from '../../config.ts';
 import { Node } from '../../node.ts';
 import { vmspaceHandlers } from '../handlers.ts';
+import { adoptAll, adoptChunks, chunksAhead, lastPart } from '../handmade/carry.ts';
+import { type HandmadeOptions, HandmadeVmspaces } from '../handmade/handmade-table.ts';
+
+const overTheWire = (part: MessageInitShape<typeof HandmadeSnapshotSchema>): HandmadeSnapshot =>
+  fromBinary(HandmadeSnapshotSchema, toBinary(HandmadeSnapshotSchema, create(HandmadeSnapshotSchema, part)));
 
 const log = createLog('test', 'fatal');
 
@@ -23,9 +31,11 @@ export const personIs = (name: string, signal = new AbortController().signal): C
 
 export class OneNode {
   readonly node: Node;
-  readonly calls: VmspaceHandlers;
+  calls: VmspaceHandlers;
   private readonly folder = mkdtempSync('/dev/shm/odonata-vmspaces-');
   private readonly ids = new Map<string, bigint>();
+  private next: HandmadeVmspaces | undefined;
+  private ahead: ReturnType<typeof chunksAhead> | undefined;
   private readonly mayWrite: (user: string) => boolean;
 
   /** @param mayWrite who may write a dataspace; all may read it */
@@ -73,7 +83,50 @@ export class OneNode {
     await this.node.openings.open(name, 16_384n);
   }
 
+  /** Another table goes on with the vmspaces made by hand, in two steps: what is between them changes what was copied. */
+  beginMove(chunks: number): void {
+    const { o } = this.node.handmade as unknown as { o: HandmadeOptions };
+    this.next ??= new HandmadeVmspaces(o);
+    this.ahead ??= chunksAhead(this.node.handmade);
+    for (let i = 0; i < chunks; i++) {
+      const { value, done } = this.ahead.next();
+      if (done === true || value === undefined) return;
+      adoptChunks(this.next, overTheWire(value));
+    }
+  }
+
+  /** After the last part nobody goes on but the first one. */
+  giveUpMove(): void {
+    const { handmade } = this.node;
+    handmade.freeze();
+    lastPart(handmade);
+    handmade.thaw();
+    this.next?.letGo();
+    [this.next, this.ahead] = [undefined, undefined];
+  }
+
+  /** @param known dataspaces that there are still */
+  endMove(known: (id: bigint) => boolean = () => true): void {
+    const { node, next } = this;
+    if (next === undefined) return;
+    const old = node.handmade;
+    old.freeze();
+    const { file } = old.arena;
+    const last = lastPart(old, file === undefined ? undefined : new Uint8Array(16));
+    node.frames.giveBack(old.privatePages);
+    const dataspace = (id: bigint) => (known(id) ? node.memory.get(id) : undefined);
+    adoptAll(next, overTheWire(last), {
+      ...{ dataspace, nowMs: monotonicMs() },
+      claim: () => openSync(`/proc/self/fd/${file}`, 'r+'),
+    });
+    old.letGo();
+    Object.defineProperty(node, 'handmade', { value: next });
+    this.calls = vmspaceHandlers(node) as VmspaceHandlers;
+    [this.next, this.ahead] = [undefined, undefined];
+  }
+
   close(): void {
+    this.next?.letGo();
     this.node.close();
     rmSync(this.folder, { recursive: true });
   }

@@ -3,9 +3,18 @@
 import { borrowedName } from '@odonata/coherency/gateway.ts';
 import { PageBorrower, takeBackMsOf } from '@odonata/coherency/lending/borrower.ts';
 import type { BorrowerAction, BorrowerEvent } from '@odonata/coherency/lending/borrower-messages.ts';
+import { type HeldWord, HeldWords, type WordAnswer } from '@odonata/coherency/lending/held-words.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
-import { mayWrite, type PageRun, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
+import {
+  type AccessMode,
+  mayWrite,
+  PAGE_BYTES,
+  type PageRun,
+  pageCountOf,
+  unreachable,
+} from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError } from '@odonata/rpc/error.ts';
@@ -14,12 +23,11 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { PeerMeter } from '../peer-meter.ts';
 import type { Policy } from '../policy.ts';
 import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
-import type { PageStore } from './page-store.ts';
+import { PageStore } from './page-store.ts';
 import { expectBytes, runOf, type Word } from './word.ts';
 import type { Words } from './words.ts';
 
 type Offer = Extract<Word, { case: 'offer' }>['value'];
-type Recall = Extract<RunEvent, { type: 'recall' }>;
 
 /** A dataspace of another cluster, as it is here. */
 interface Import {
@@ -32,15 +40,19 @@ interface Import {
   id: bigint;
   /** It is to go, and nothing is given to nodes any more. */
   leaving: boolean;
+  /** Programs here may write it. */
+  readonly writable: boolean;
   trouble: string;
-  /** Recalls of its pages that wait. */
-  readonly recalls: Map<number, Recall>;
+  /** What the own directory says of its pages, and what waits for home. */
+  readonly words: HeldWords;
+  /** What was written here, until home has heard it. */
+  readonly owed: PageStore;
 }
 
 /** Another cluster of which dataspaces are mapped here. */
 interface Home {
   readonly machine: PageBorrower;
-  offered: ReadonlyMap<string, { id: bigint; sizeBytes: bigint }>;
+  offered: ReadonlyMap<string, { id: bigint; sizeBytes: bigint; writable: boolean }>;
   /** When there was a lease at the last look. */
   leasedAtMs: number;
   timer: NodeJS.Timeout | undefined;
@@ -54,16 +66,22 @@ export interface BorrowingOptions {
   /** To a cluster, while its line is up. */
   readonly words: (peer: string) => Words | undefined;
   readonly meter: (peer: string) => PeerMeter;
+  /** Pages that were written here, and that home does not have. */
+  readonly lost: (peer: string, dataspace: string, run: PageRun) => void;
   readonly log: Logger;
 }
 
 /** Who needs a page waits so long for a line that is down, and gets an error then. */
 export const GIVE_UP_MS = 60_000;
 const ASK_MS = 5_000;
+/** A gateway that ends waits so long for what was written here to be heard at home. */
+const BRING_MS = 4_000;
+const BRING_LOOK_MS = 20;
 /** Words about a dataspace that is being made; what is dropped the directory says again. */
 const EARLY_MAX = 10_000;
-/** What everybody of this cluster may read, and nobody write. */
-const MODE = 0o444;
+/** What everybody of this cluster may read, and nobody write; and what they may write, too. */
+const READ_MODE = 0o444;
+const WRITE_MODE = 0o666;
 
 export class Borrowing {
   private readonly o: BorrowingOptions;
@@ -106,6 +124,16 @@ export class Borrowing {
     return this.holder.directories.lines.leaseMs;
   }
 
+  /** Takes pages that nodes bring. */
+  get receiver(): GatewayHolder {
+    return this.holder;
+  }
+
+  /** True of a dataspace that was made here. */
+  has(dataspace: bigint): boolean {
+    return this.byId.has(dataspace);
+  }
+
   /** A replica of the own directory that is there. */
   get replica(): string | undefined {
     return this.holder.directories.lines.anyReplica;
@@ -126,9 +154,10 @@ export class Borrowing {
         return true;
       }
       case 'lent': {
-        const run = runOf(word.value.pages);
-        expectBytes(run, word.value.data);
-        this.lent(peer, run, word.value.data, Number(word.value.lending));
+        const { pages, data, lending, writing } = word.value;
+        const run = runOf(pages);
+        expectBytes(run, data);
+        this.lent(peer, run, data, { lending: Number(lending), mode: writing ? 'WRITE' : 'READ' });
         return true;
       }
       case 'refused':
@@ -139,6 +168,11 @@ export class Borrowing {
           ...{ type: 'revoked', run: runOf(word.value.pages), lending: Number(word.value.lending) },
         });
         return true;
+      case 'settled': {
+        const { pages, lending, gone } = word.value;
+        this.step(peer, { type: 'settled', run: runOf(pages), lending: Number(lending), gone });
+        return true;
+      }
       default:
         return false;
     }
@@ -157,11 +191,12 @@ export class Borrowing {
     if (!this.holder.directories.allUsable) return;
     for (const each of this.byId.values()) this.takeAgain(each);
     for (const [peer, home] of this.homes)
-      for (const [name, { id, sizeBytes }] of home.offered) {
+      for (const [name, { id, sizeBytes, writable }] of home.offered) {
         const key = borrowedName(name, peer);
         if (this.imports.has(key) || this.o.policy().peers.get(peer)?.borrows.has(name) !== true) continue;
         const made: Import = {
-          ...{ peer, name, homeId: id, sizeBytes, id: 0n, leaving: false, trouble: '', recalls: new Map() },
+          ...{ peer, name, homeId: id, sizeBytes, writable, id: 0n, leaving: false, trouble: '' },
+          ...{ words: new HeldWords(), owed: new PageStore() },
         };
         this.imports.set(key, made);
         await this.make(key, made, home);
@@ -179,18 +214,29 @@ export class Borrowing {
     for (const each of this.imports.values()) if (!this.isWanted(each)) this.leave(each);
   }
 
-  /** Who uses it gets an error. */
+  /** Who uses it gets an error. What was written here is brought home before, where there is a line. */
   async stop(): Promise<void> {
+    for (const each of this.imports.values()) this.leave(each);
+    const endMs = monotonicMs() + BRING_MS;
+    while (monotonicMs() < endMs && this.isBringing()) await delay(BRING_LOOK_MS);
     for (const { timer } of this.homes.values()) clearTimeout(timer);
     await Promise.allSettled([...this.imports].map(([key, each]) => this.removeHere(key, each)));
     this.holder.close();
   }
 
+  private isBringing(): boolean {
+    for (const { peer, homeId } of this.byId.values())
+      if (this.o.words(peer) !== undefined && this.homes.get(peer)?.machine.isDrained(homeId) === false)
+        return true;
+    return false;
+  }
+
   // ---- what is here
 
-  private isWanted({ peer, name, homeId }: Import): boolean {
+  private isWanted({ peer, name, homeId, writable }: Import): boolean {
     if (this.o.policy().peers.get(peer)?.borrows.has(name) !== true) return false;
-    return this.homes.get(peer)?.offered.get(name)?.id === homeId;
+    const offered = this.homes.get(peer)?.offered.get(name);
+    return offered?.id === homeId && offered.writable === writable;
   }
 
   private async lookAt(key: string, each: Import): Promise<void> {
@@ -216,15 +262,12 @@ export class Borrowing {
   private async make(key: string, each: Import, { machine }: Home): Promise<void> {
     const client = this.o.client();
     if (client === undefined || !machine.isLeased) return;
-    if (this.bytes() > this.o.policy().memory) {
-      each.trouble = 'more than the memory of this gateway: raise memory in its policy';
-      return;
-    }
     const { name: creator, incarnation: creatorIncarnation } = this.o.holder;
     const { sizeBytes, homeId } = each;
+    const mode = each.writable ? WRITE_MODE : READ_MODE;
     this.making += 1;
     try {
-      const about = { name: key, sizeBytes, creator, creatorIncarnation, exclusive: true, mode: MODE };
+      const about = { name: key, sizeBytes, creator, creatorIncarnation, exclusive: true, mode };
       const { dataspace } = await client.createDataspace(about, { deadlineMs: ASK_MS });
       each.id = dataspace!.id;
       each.trouble = '';
@@ -241,12 +284,6 @@ export class Borrowing {
       this.making -= 1;
       for (const event of this.early.splice(0)) this.heed(event);
     }
-  }
-
-  private bytes(): number {
-    let bytes = 0;
-    for (const { sizeBytes } of this.imports.values()) bytes += Number(sizeBytes);
-    return bytes;
   }
 
   private async removeHere(key: string, each: Import): Promise<void> {
@@ -267,8 +304,9 @@ export class Borrowing {
   }
 
   private forget({ id, peer, homeId }: Import): void {
-    if (!this.byId.delete(id)) return;
+    if (!this.byId.has(id)) return;
     this.step(peer, { type: 'close', dataspace: homeId });
+    this.byId.delete(id);
     this.holder.remove(id);
   }
 
@@ -287,7 +325,7 @@ export class Borrowing {
     let home = this.homes.get(peer);
     if (home === undefined) {
       home = {
-        machine: new PageBorrower(this.nodeLeaseMs),
+        machine: new PageBorrower(this.nodeLeaseMs, this.pagesOfOne()),
         offered: new Map(),
         leasedAtMs: monotonicMs(),
         timer: undefined,
@@ -299,12 +337,24 @@ export class Borrowing {
     this.policyChanged();
   }
 
-  private lent(peer: string, run: PageRun, data: Uint8Array, lending: number): void {
+  // The memory of this gateway is for all clusters of which it maps something, alike.
+  private pagesOfOne(): number {
+    const { peers, memory } = this.o.policy();
+    const homes = [...peers.values()].filter(({ borrows }) => borrows.size > 0).length;
+    return Math.floor(memory / PAGE_BYTES / Math.max(1, homes));
+  }
+
+  private lent(
+    peer: string,
+    run: PageRun,
+    data: Uint8Array,
+    as: { lending: number; mode: AccessMode },
+  ): void {
     const known = [...this.byId.values()].find((each) => each.peer === peer && each.homeId === run.dataspace);
     if (known !== undefined && run.firstPage + run.pageCount <= pageCountOf(known.sizeBytes))
       this.o.store.write({ ...run, dataspace: known.id }, data);
     this.o.meter(peer).borrowedPages += run.pageCount;
-    this.step(peer, { type: 'lent', run, lending });
+    this.step(peer, { type: 'lent', run, ...as });
   }
 
   // ---- the machines
@@ -316,47 +366,63 @@ export class Borrowing {
           if (this.early.length < EARLY_MAX) this.early.push(event);
           return true;
         }
-        if (event.type !== 'recall') return false;
-        this.recalled(event);
+        if (event.type !== 'recall' && event.type !== 'invalidate') return false;
+        this.said(event);
         return true;
       },
       ready: (run) => this.alone(run, this.holder.spansIn(run, mayWrite)),
-      // Of its own pages only what it has no more is refused to the gateway, and then nobody has it.
-      failed: (run) => this.alone(run, [run]),
+      failed: () => {},
+      // Nobody has them: they begin anew with what home has.
+      lost: (run, version) => {
+        const each = this.byId.get(run.dataspace);
+        if (each === undefined) return;
+        this.step(each.peer, { type: 'broken', run: { ...run, dataspace: each.homeId } });
+        this.holder.beginAnew(run, version);
+      },
       removed: (dataspace) => {
         const each = this.byId.get(dataspace);
         if (each === undefined) return;
         this.imports.delete(borrowedName(each.name, each.peer));
         this.forget(each);
       },
-      rejoined: () => {},
+      rejoined: (sameLeader) => {
+        if (!sameLeader) for (const { words } of this.byId.values()) words.clear();
+      },
       suspended: () => {},
       // What was made is not whole any more: it goes, and is made anew.
       voided: () => {
+        for (const { peer, homeId } of this.byId.values())
+          this.step(peer, { type: 'voided', dataspace: homeId });
         for (const each of this.imports.values()) this.leave(each);
       },
     };
   }
 
   private heed(event: RunEvent): void {
-    if (event.type === 'recall' && this.byId.has(event.run.dataspace)) this.recalled(event);
+    if (event.type === 'recall' || event.type === 'invalidate') this.said(event);
     else this.holder.heed(event);
   }
 
-  private recalled(event: Recall): void {
-    const { run, mode } = event;
-    const each = this.byId.get(run.dataspace);
+  private said(word: HeldWord): void {
+    const each = this.byId.get(word.run.dataspace);
     if (each === undefined) {
-      this.holder.heed(event);
+      this.holder.heed(word);
       return;
     }
-    // Nobody may write it.
-    if (mode === 'WRITE') {
-      this.holder.absent(event);
+    const atHome = (run: PageRun): PageRun => ({ ...run, dataspace: each.homeId });
+    if (word.type === 'invalidate' && word.anew) {
+      this.holder.heed(word);
+      this.step(each.peer, { type: 'broken', run: atHome(word.run) });
       return;
     }
-    for (let i = 0; i < run.pageCount; i++) each.recalls.set(run.firstPage + i, event);
-    this.step(each.peer, { type: 'asked', run: { ...run, dataspace: each.homeId } });
+    const { heed, asked, answers } = each.words.hear(word, this.holder);
+    for (const event of heed) this.holder.heed(event);
+    this.answerAll(answers);
+    for (const { run, mode } of asked) this.step(each.peer, { type: 'asked', run: atHome(run), mode });
+  }
+
+  private answerAll(answers: readonly WordAnswer[]): void {
+    for (const answer of answers) this.holder.answer(answer);
   }
 
   private alone({ dataspace }: PageRun, spans: readonly PageRun[]): void {
@@ -394,42 +460,41 @@ export class Borrowing {
     const each = [...this.byId.values()].find((known) => {
       return known.peer === peer && known.homeId === action.run.dataspace;
     });
+    const here = { ...action.run, dataspace: each?.id ?? 0n };
     switch (action.type) {
       case 'want':
-        words?.sayOf('wanted', action.run);
+        words?.want(action.run, action.mode === 'WRITE');
         return;
       case 'return':
-        words?.sayOfLent('returned', action.run, action.lending);
+        words?.giveBack(action.run, action.lending, action.as, (run) =>
+          each!.owed.read({ ...run, dataspace: each!.id }),
+        );
         return;
       case 'serve':
-        this.answer(each, action.run, (recall) => this.holder.heed(recall));
+        for (const word of each?.words.serve(here) ?? []) this.holder.heed(word);
         return;
       case 'deny':
-        this.answer(each, action.run, (recall) => this.holder.absent(recall));
+        this.answerAll(each?.words.deny(here) ?? []);
+        return;
+      case 'decline':
+        this.answerAll(each?.words.decline(here) ?? []);
         return;
       case 'take':
-        if (each !== undefined) this.holder.want({ ...action.run, dataspace: each.id }, 'WRITE', mayWrite);
+        if (each !== undefined) this.holder.want(here, 'WRITE', mayWrite);
+        return;
+      case 'keep':
+        each?.owed.write(here, this.o.store.read(here));
         return;
       case 'forget':
-        if (each !== undefined) this.o.store.drop({ ...action.run, dataspace: each.id });
+        this.o.store.drop(here);
+        each?.owed.drop(here);
+        return;
+      case 'gone':
+        this.o.meter(peer).lostPages += action.run.pageCount;
+        this.o.lost(peer, each === undefined ? '' : borrowedName(each.name, peer), here);
         return;
       default:
         unreachable(action);
-    }
-  }
-
-  /** Recalls of pages, each as far as it is of them. */
-  private answer(each: Import | undefined, run: PageRun, answer: (recall: Recall) => void): void {
-    if (each === undefined) return;
-    const end = run.firstPage + run.pageCount;
-    for (let page = run.firstPage; page < end; ) {
-      const recall = each.recalls.get(page);
-      let count = 1;
-      while (page + count < end && each.recalls.get(page + count) === recall) count++;
-      for (let i = 0; i < count; i++) each.recalls.delete(page + i);
-      if (recall !== undefined)
-        answer({ ...recall, run: { dataspace: each.id, firstPage: page, pageCount: count } });
-      page += count;
     }
   }
 }

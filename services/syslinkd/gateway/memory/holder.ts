@@ -2,16 +2,17 @@
 // the directory says of pages may be kept back, and is heeded later: until then it waits for the answer.
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder/holder-messages.ts';
 import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
+import type { WordAnswer } from '@odonata/coherency/lending/held-words.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
-import { PAGE_BYTES, type PageRun, type PageState, spansOf, unreachable } from '@odonata/coherency/page.ts';
+import { mayWrite, type PageRun, type PageState, spansOf, unreachable } from '@odonata/coherency/page.ts';
 import type { Arrived } from '@odonata/pmap/wire/arriving.ts';
 import { Directories } from '@odonata/pmap/wire/directories.ts';
 import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
 import type { Transfers } from '@odonata/pmap/wire/transfer.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import type { PageStore } from './page-store.ts';
+import { PageStore } from './page-store.ts';
 
 /** Pages of one message to a node. */
 const SENT_PAGES = 64;
@@ -25,9 +26,11 @@ export interface HolderPorts {
   ready(run: PageRun): void;
   /** What was asked for does not come. */
   failed(run: PageRun): void;
+  /** They are lost at their directory, at this version. */
+  lost(run: PageRun, version: number): void;
   removed(dataspace: bigint): void;
-  /** What the directory waits for it says again. */
-  rejoined(): void;
+  /** What the directory waits for it says again; another leader may use versions of before anew. */
+  rejoined(sameLeader: boolean): void;
   /** The lease of some shard is over. */
   suspended(): void;
   /** What was had of some shard is had no more. */
@@ -54,6 +57,9 @@ export class GatewayHolder {
   private readonly machine: ShardedHolder;
   private readonly o: HolderOptions;
 
+  /** Bytes that were sent on, until it is certain that they arrived. */
+  private readonly sent = new PageStore();
+
   constructor(options: HolderOptions) {
     this.o = options;
     const { name: node, incarnation, shards, transferAddress, log } = options;
@@ -76,10 +82,40 @@ export class GatewayHolder {
   remove(dataspace: bigint): void {
     this.step({ type: 'remove', dataspace });
     this.o.store.remove(dataspace);
+    this.sent.remove(dataspace);
   }
 
   state(dataspace: bigint, page: number): PageState {
     return this.machine.state(dataspace, page);
+  }
+
+  version(dataspace: bigint, page: number): number {
+    return this.machine.version(dataspace, page);
+  }
+
+  /** Somebody may write pages that are here to write. */
+  wrote(run: PageRun): void {
+    this.step({ type: 'wrote', run });
+  }
+
+  /** Copies that are here to read are given up. */
+  release(run: PageRun): void {
+    this.step({ type: 'release', run });
+  }
+
+  /** Pages that nobody else has. */
+  ownedRuns(dataspace: bigint): PageRun[] {
+    return this.machine.ownedRuns(dataspace).flatMap((run) => this.spansIn(run, isOwn));
+  }
+
+  /** What was here to write does not come back: the directory hears so. */
+  forfeit(run: PageRun): void {
+    this.step({ type: 'forfeit', run });
+  }
+
+  /** Makes pages that are lost at a version its own again, whatever is in them. */
+  beginAnew(run: PageRun, lostVersion: number): void {
+    this.step({ type: 'stored', run, version: 0, lostVersion });
   }
 
   /** Asks for pages; what may be used already is `ready` at once. */
@@ -102,9 +138,9 @@ export class GatewayHolder {
     this.step(event);
   }
 
-  /** A recall finds nothing here. */
-  absent({ run, version }: Extract<RunEvent, { type: 'recall' }>): void {
-    this.directories.say({ type: 'ack', run, version, kind: 'ABSENT' });
+  /** What no holder says by itself. */
+  answer(answer: WordAnswer): void {
+    this.directories.say({ type: 'ack', ...answer });
   }
 
   /** Pages that a node brought. */
@@ -146,11 +182,11 @@ export class GatewayHolder {
         if (action.voided) this.stepShard(action.shard, { type: 'expire' });
         this.stepShard(action.shard, { type: 'rejoin', sameDirectory: action.sameLeader });
         if (action.voided) ports.voided();
-        else ports.rejoined();
+        else ports.rejoined(action.sameLeader);
         return;
       case 'resume':
         this.stepShard(action.shard, { type: 'rejoin', sameDirectory: true });
-        ports.rejoined();
+        ports.rejoined(true);
         return;
       case 'suspend':
         ports.suspended();
@@ -180,7 +216,18 @@ export class GatewayHolder {
         return;
       }
       case 'send':
-        this.send(action);
+        if (action.retain) this.sent.write(action.run, store.read(action.run));
+        this.send(action, store);
+        return;
+      case 'resend':
+        this.send(action, this.sent);
+        return;
+      case 'restore':
+        store.write(action.run, this.sent.read(action.run));
+        this.sent.drop(action.run);
+        return;
+      case 'forget':
+        this.sent.drop(action.run);
         return;
       case 'drop':
         store.drop(action.run);
@@ -189,20 +236,21 @@ export class GatewayHolder {
         ports.ready(action.run);
         return;
       case 'failed':
-        ports.failed(action.run);
+        if (action.reason === 'LOST') ports.lost(action.run, action.version);
+        else ports.failed(action.run);
         return;
       case 'revoke':
-      case 'resend':
       case 'install-stored':
-      case 'restore':
-      case 'forget':
-        return; // Of who writes pages, or sends them on for good.
+        return; // Nobody uses pages here, or reads what began anew.
       default:
         unreachable(action);
     }
   }
 
-  private send({ run, receiver, version, state }: Extract<HolderAction, { type: 'send' }>): void {
+  private send(
+    { run, receiver, version, state }: Extract<HolderAction, { type: 'send' | 'resend' }>,
+    bytes: PageStore,
+  ): void {
     const way = this.directories.lines.wayTo(run.dataspace, run.firstPage, receiver);
     // Who is not known any more asks anew.
     if (way === undefined) return;
@@ -210,11 +258,10 @@ export class GatewayHolder {
     const end = run.firstPage + run.pageCount;
     for (let firstPage = run.firstPage; firstPage < end; firstPage += SENT_PAGES) {
       const part = { ...run, firstPage, pageCount: Math.min(SENT_PAGES, end - firstPage) };
-      const bytes = new PageBuffer(this.o.store.read(part));
-      this.o.transfers.send(address, part, { version, state, epoch, sender, receiver }, bytes, true);
+      const sent = new PageBuffer(bytes.read(part));
+      this.o.transfers.send(address, part, { version, state, epoch, sender, receiver }, sent, true);
     }
   }
 }
 
-/** Bytes of a run. */
-export const bytesOf = ({ pageCount }: PageRun): number => pageCount * PAGE_BYTES;
+const isOwn = (state: PageState): boolean => mayWrite(state) || state === 'MASTER';

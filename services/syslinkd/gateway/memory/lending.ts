@@ -8,20 +8,31 @@ import {
   type LenderEvent,
 } from '@odonata/coherency/lending/lender-messages.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
-import { mayRead, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
+import {
+  type AccessMode,
+  mayRead,
+  mayWrite,
+  PAGE_BYTES,
+  type PageRun,
+  type PageState,
+  pageCountOf,
+  unreachable,
+} from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { PeerMeter } from '../peer-meter.ts';
-import type { Policy } from '../policy.ts';
+import type { Peer, Policy } from '../policy.ts';
+import { HandOver } from './hand-over.ts';
 import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
 import type { PageStore } from './page-store.ts';
-import { runOf, type Word } from './word.ts';
+import { returnedAs, runOf, type Word } from './word.ts';
 import type { Words } from './words.ts';
 
-type Taken = Extract<RunEvent, { type: 'invalidate' }>;
+type Taken = Extract<RunEvent, { type: 'invalidate' | 'recall' }>;
 type Event = LenderEvent<Taken>;
 
 /** A dataspace that some cluster may borrow. */
@@ -45,10 +56,22 @@ export interface LendingOptions {
   /** Of the gateway at the other end of that line. */
   readonly lifeOf: (peer: string) => string | undefined;
   readonly meter: (peer: string) => PeerMeter;
+  /** Pages that another cluster wrote, and that do not come back. */
+  readonly lost: (peer: string, dataspace: string, run: PageRun) => void;
 }
 
+/** Bytes that came with a word. */
+interface Came {
+  readonly run: PageRun;
+  readonly data: Uint8Array;
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
 const NOT_LOOKED = 'it was not looked for yet';
 const ASK_MS = 5_000;
+/** A gateway that ends waits so long for others to bring pages back, and for nodes to take them. */
+const STOP_MS = 5_000;
+const STOP_LOOK_MS = 20;
 /** One that is there is looked for so often, and one that is not. */
 const KNOWN_MS = 5_000;
 const UNKNOWN_MS = 500;
@@ -60,12 +83,15 @@ export class Lending {
   private readonly machine: Lender<Taken>;
   private readonly holder: GatewayHolder;
   private readonly exports = new Map<string, Export>();
+  private readonly gives: HandOver;
   private timer: NodeJS.Timeout | undefined;
+  private stopping = false;
 
   constructor(options: LendingOptions) {
     this.o = options;
     // As long as its own lease lasts: that is what each of them is told.
-    this.machine = new Lender(Number.MAX_SAFE_INTEGER);
+    this.machine = new Lender(Number.MAX_SAFE_INTEGER, Math.floor(options.policy().memory / PAGE_BYTES));
+    this.gives = new HandOver({ client: options.client, log: options.holder.log });
     this.holder = new GatewayHolder({ ...options.holder, ports: this.ports() });
   }
 
@@ -90,12 +116,13 @@ export class Lending {
 
   /** The policy may be another one, and dataspaces may have come and gone. */
   async look(): Promise<void> {
-    const names = new Set([...this.o.policy().peers.values()].flatMap(({ lends }) => [...lends]));
+    if (this.stopping) return;
+    const names = new Set([...this.o.policy().peers.values()].flatMap(({ lends }) => [...lends.keys()]));
     let changed = false;
     for (const [name, { id }] of [...this.exports]) {
       if (names.has(name)) continue;
       this.exports.delete(name);
-      this.step({ type: 'export', dataspace: id, pageCount: 0, to: new Set() });
+      this.step({ type: 'export', dataspace: id, pageCount: 0, to: NOBODY, writers: NOBODY });
       changed = true;
     }
     for (const name of names) {
@@ -112,22 +139,24 @@ export class Lending {
       known.lookAtMs = monotonicMs() + (known.trouble === '' ? KNOWN_MS : UNKNOWN_MS);
     }
     // Who may borrow may be others, of what is there.
-    for (const { name, id, sizeBytes } of this.exports.values())
-      if (id !== 0n)
-        this.step({
-          ...{ type: 'export', dataspace: id, pageCount: pageCountOf(sizeBytes), to: this.peersOf(name) },
-        });
+    this.exportAll();
     if (changed) this.offerAll();
   }
 
   /** Another policy is in force: what it takes back goes now. */
   policyChanged(): void {
+    this.exportAll();
+    this.offerAll();
+  }
+
+  private exportAll(): void {
+    if (this.stopping) return;
     for (const { name, id, sizeBytes } of this.exports.values())
       if (id !== 0n)
         this.step({
-          ...{ type: 'export', dataspace: id, pageCount: pageCountOf(sizeBytes), to: this.peersOf(name) },
+          ...{ type: 'export', dataspace: id, pageCount: pageCountOf(sizeBytes) },
+          ...{ to: this.peersOf(name), writers: this.peersOf(name, 'WRITE') },
         });
-    this.offerAll();
   }
 
   /** There is a line to a cluster. */
@@ -147,23 +176,45 @@ export class Lending {
         this.step({ type: 'renew', peer, sentMs, homeLeaseMs: this.holder.leftMs });
         return true;
       }
-      case 'wanted':
-        this.step({ type: 'wanted', peer, run: runOf(word.value.pages) });
+      case 'wanted': {
+        const mode = word.value.writing ? 'WRITE' : 'READ';
+        this.step({ type: 'wanted', peer, run: runOf(word.value.pages), mode });
         return true;
-      case 'returned':
-        this.step({
-          ...{ type: 'returned', peer, run: runOf(word.value.pages) },
-          lending: Number(word.value.lending),
-        });
+      }
+      case 'returned': {
+        const { pages, lending, data } = word.value;
+        const run = runOf(pages);
+        const as = returnedAs(run, word.value);
+        this.step({ type: 'returned', peer, run, lending: Number(lending), as }, { run, data });
         return true;
+      }
       default:
         return false;
     }
   }
 
+  /** What others have is taken back, and what nobody else has goes to nodes, as far as that is possible at all. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    for (const { id } of this.exports.values())
+      this.step({ type: 'export', dataspace: id, pageCount: 0, to: NOBODY, writers: NOBODY });
+    const endMs = monotonicMs() + STOP_MS;
+    while (monotonicMs() < endMs && this.machine.isLent) await delay(STOP_LOOK_MS);
+    for (const { id } of this.exports.values())
+      for (const run of this.holder.ownedRuns(id)) if (monotonicMs() < endMs) await this.handOver(run);
+    this.close();
+  }
+
   close(): void {
     clearTimeout(this.timer);
+    this.gives.close();
     this.holder.close();
+  }
+
+  // A page that some node asked for meanwhile is its own by then.
+  private async handOver(run: PageRun): Promise<void> {
+    const name = this.nameOf(run.dataspace);
+    for (const owned of this.holder.spansIn(run, isOwned)) await this.gives.give(name, owned);
   }
 
   private borrower(peer: string): Borrower | undefined {
@@ -173,9 +224,11 @@ export class Lending {
 
   // ---- the policy
 
-  private peersOf(name: string): ReadonlySet<string> {
+  private peersOf(name: string, mode: AccessMode = 'READ'): ReadonlySet<string> {
     const { peers } = this.o.policy();
-    return new Set([...peers.values()].filter(({ lends }) => lends.has(name)).map((peer) => peer.name));
+    const may = ({ lends }: Peer): boolean =>
+      lends.has(name) && (mode === 'READ' || lends.get(name) === mode);
+    return new Set([...peers.values()].filter(may).map((peer) => peer.name));
   }
 
   private offerAll(): void {
@@ -184,11 +237,12 @@ export class Lending {
 
   // What was not looked for yet is not said to be gone.
   private offer(peer: string): void {
-    const lends = this.o.policy().peers.get(peer)?.lends ?? [];
-    for (const name of lends) if ((this.exports.get(name)?.trouble ?? NOT_LOOKED) === NOT_LOOKED) return;
+    const lends = this.o.policy().peers.get(peer)?.lends;
+    for (const name of lends?.keys() ?? [])
+      if ((this.exports.get(name)?.trouble ?? NOT_LOOKED) === NOT_LOOKED) return;
     const dataspaces = [...this.exports.values()]
       .filter(({ name, id, trouble }) => id !== 0n && trouble === '' && this.peersOf(name).has(peer))
-      .map(({ name, id, sizeBytes }) => ({ name, id, sizeBytes }));
+      .map(({ name, id, sizeBytes }) => ({ name, id, sizeBytes, writable: lends?.get(name) === 'WRITE' }));
     this.o.words(peer)?.say(() => ({ case: 'offer', value: { life: this.o.life, dataspaces } }));
   }
 
@@ -207,10 +261,8 @@ export class Lending {
         if (known.id !== 0n) this.removed(known.id);
         Object.assign(known, { id, sizeBytes });
       }
-      known.trouble = this.isTooMuch()
-        ? 'more than the memory of this gateway: raise memory in its policy'
-        : '';
-      if (known.trouble === '') this.holder.open(id, pageCountOf(sizeBytes), false);
+      known.trouble = '';
+      this.holder.open(id, pageCountOf(sizeBytes), false);
     } catch (error) {
       const { code, details } = fromServiceError(error);
       // What the directory cannot say now stays as it was.
@@ -220,12 +272,6 @@ export class Lending {
         known.trouble = `it is not for everybody, as what is exported has to be (vkctl ds chmod): ${details.split(';')[0]}`;
     }
     return before.id !== known.id || before.trouble !== known.trouble;
-  }
-
-  private isTooMuch(): boolean {
-    let bytes = 0n;
-    for (const { sizeBytes } of this.exports.values()) bytes += sizeBytes;
-    return bytes > BigInt(this.o.policy().memory);
   }
 
   private removed(dataspace: bigint): void {
@@ -240,14 +286,18 @@ export class Lending {
   private ports(): HolderPorts {
     return {
       keeps: (event) => {
-        if (event.type !== 'invalidate') return false;
-        this.step({ type: 'taken', run: event.run, word: event });
+        if (event.type !== 'invalidate' && event.type !== 'recall') return false;
+        this.taken(event);
         return true;
       },
       ready: (run) => {
-        for (const span of this.holder.spansIn(run, mayRead)) this.step({ type: 'ready', run: span });
+        for (const span of this.holder.spansIn(run, mayWrite))
+          this.step({ type: 'ready', run: span, mode: 'WRITE' });
+        for (const span of this.holder.spansIn(run, isReadOnly))
+          this.step({ type: 'ready', run: span, mode: 'READ' });
       },
       failed: (run) => this.step({ type: 'failed', run }),
+      lost: (run) => this.step({ type: 'failed', run }),
       removed: (dataspace) => {
         this.removed(dataspace);
         this.offerAll();
@@ -258,16 +308,27 @@ export class Lending {
     };
   }
 
-  private step(event: Event): void {
-    this.performAll(this.machine.step(event, monotonicMs()));
+  // What was heeded before is said again since the answer was lost: it is heeded again.
+  private taken(word: Taken): void {
+    const { dataspace } = word.run;
+    const mode = word.type === 'recall' ? word.mode : 'WRITE';
+    const isAnswered = (page: number): boolean =>
+      mode === 'WRITE' && this.holder.version(dataspace, page) >= word.version;
+    for (const { isDone, run } of partsOf(word.run, isAnswered))
+      if (isDone) this.holder.heed({ ...word, run });
+      else this.step({ type: 'taken', run, mode, word });
   }
 
-  private performAll(actions: readonly LenderAction<Taken>[]): void {
-    for (const action of actions) this.perform(action);
+  private step(event: Event, came?: Came): void {
+    this.performAll(this.machine.step(event, monotonicMs()), came);
+  }
+
+  private performAll(actions: readonly LenderAction<Taken>[], came?: Came): void {
+    for (const action of actions) this.perform(action, came);
     this.arm();
   }
 
-  private perform(action: LenderAction<Taken>): void {
+  private perform(action: LenderAction<Taken>, came?: Came): void {
     const { store } = this.o;
     const words = (peer: Borrower): Words | undefined =>
       this.borrower(clusterOf(peer)) === peer ? this.o.words(clusterOf(peer)) : undefined;
@@ -275,14 +336,32 @@ export class Lending {
     switch (action.type) {
       case 'lend':
         meter(action.peer).lentPages += action.run.pageCount;
-        words(action.peer)?.lend(action.run, action.lending, (run) => store.read(run));
+        if (action.mode === 'WRITE') this.holder.wrote(action.run);
+        words(action.peer)?.lend(action.run, action.lending, action.mode === 'WRITE', (run) =>
+          store.read(run),
+        );
         return;
       case 'refuse':
         meter(action.peer).refused += 1;
-        words(action.peer)?.sayOf('refused', action.run);
+        words(action.peer)?.refuse(action.run);
         return;
       case 'revoke':
-        words(action.peer)?.sayOfLent('revoked', action.run, action.lending);
+        words(action.peer)?.revoke(action.run, action.lending);
+        return;
+      case 'settle':
+        words(action.peer)?.settle(action.run, action.lending, action.gone);
+        return;
+      case 'take':
+        store.write(action.run, bytesIn(came!, action.run));
+        return;
+      case 'leave':
+        this.holder.release(action.run);
+        void this.handOver(action.run);
+        return;
+      case 'lose':
+        meter(action.peer).lostPages += action.run.pageCount;
+        this.o.lost(clusterOf(action.peer), this.nameOf(action.run.dataspace), action.run);
+        this.holder.forfeit(action.run);
         return;
       case 'renewed': {
         const { sentMs, leaseMs } = action;
@@ -292,7 +371,7 @@ export class Lending {
         return;
       }
       case 'want':
-        this.holder.want(action.run, 'READ', mayRead);
+        this.holder.want(action.run, action.mode, action.mode === 'WRITE' ? mayWrite : mayRead);
         return;
       case 'release':
         this.holder.heed({ ...action.word, run: action.run });
@@ -305,6 +384,10 @@ export class Lending {
     }
   }
 
+  private nameOf(dataspace: bigint): string {
+    return [...this.exports.values()].find(({ id }) => id === dataspace)?.name ?? String(dataspace);
+  }
+
   private arm(): void {
     clearTimeout(this.timer);
     const { nextMs } = this.machine;
@@ -314,4 +397,24 @@ export class Lending {
       Math.max(1, nextMs - monotonicMs() + 1),
     );
   }
+}
+
+const isOwned = (state: PageState): boolean => mayWrite(state) || state === 'MASTER';
+const isReadOnly = (state: PageState): boolean => mayRead(state) && !mayWrite(state);
+
+function bytesIn({ run, data }: Came, { firstPage, pageCount }: PageRun): Uint8Array {
+  const from = (firstPage - run.firstPage) * PAGE_BYTES;
+  return data.subarray(from, from + pageCount * PAGE_BYTES);
+}
+
+/** A run by what is so of its pages. */
+function partsOf(run: PageRun, is: (page: number) => boolean): { isDone: boolean; run: PageRun }[] {
+  const parts: { isDone: boolean; run: PageRun }[] = [];
+  for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
+    const last = parts.at(-1);
+    const isDone = is(page);
+    if (last?.isDone === isDone) last.run.pageCount++;
+    else parts.push({ isDone, run: { ...run, firstPage: page, pageCount: 1 } });
+  }
+  return parts;
 }

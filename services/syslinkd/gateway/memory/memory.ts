@@ -1,7 +1,8 @@
 // Dataspaces over a gateway: those of this cluster that others borrow, and those of others that are mapped here.
 import { gatewayHolder } from '@odonata/coherency/gateway.ts';
+import type { AccessMode, PageRun } from '@odonata/coherency/page.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
-import { transferHandlers } from '@odonata/pmap/wire/arriving.ts';
+import { type Arrived, transferHandlers } from '@odonata/pmap/wire/arriving.ts';
 import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import { SpoiltMessages } from '@odonata/pmap/wire/spoilt-messages.ts';
 import { Transfers } from '@odonata/pmap/wire/transfer.ts';
@@ -19,6 +20,7 @@ import type { PeerMeter } from '../peer-meter.ts';
 import type { Policy } from '../policy.ts';
 import type { Session } from '../session.ts';
 import { Borrowing } from './borrowing.ts';
+import type { GatewayHolder } from './holder.ts';
 import { Lending } from './lending.ts';
 import { PageStore } from './page-store.ts';
 import type { Word } from './word.ts';
@@ -26,6 +28,7 @@ import { Words } from './words.ts';
 
 const LOOK_MS = 250;
 const NONE: ReadonlySet<string> = new Set();
+const NO_LENDS: ReadonlyMap<string, AccessMode> = new Map();
 const NO_DIRECTORY = 'this gateway was started without --directory';
 
 export interface MemoryOptions {
@@ -49,6 +52,7 @@ export class CrossingMemory {
   private readonly words = new WeakMap<Session, Words>();
   private readonly transfers: Transfers;
   private server: RpcServer | undefined;
+  private address: Promise<string> | undefined;
   private lending: Lending | undefined;
   private borrowing: Borrowing | undefined;
   private asked: { client: Client<typeof DirectoryService>; address: string } | undefined;
@@ -78,9 +82,9 @@ export class CrossingMemory {
 
   /** What a cluster may map, and what of it may be mapped here. */
   of(peer: string): { name: string; sizeBytes: bigint; pages: bigint; trouble: string }[] {
-    const { lends = NONE, borrows = NONE } = this.o.policy().peers.get(peer) ?? {};
+    const { lends = NO_LENDS, borrows = NONE } = this.o.policy().peers.get(peer) ?? {};
     if (this.o.directory.length === 0)
-      return [...lends, ...[...borrows].map((name) => `${name}@${peer}`)].map((name) => {
+      return [...lends.keys(), ...[...borrows].map((name) => `${name}@${peer}`)].map((name) => {
         return { name, sizeBytes: 0n, pages: 0n, trouble: NO_DIRECTORY };
       });
     return [...(this.lending?.of(peer) ?? []), ...(this.borrowing?.of(peer) ?? [])];
@@ -118,7 +122,7 @@ export class CrossingMemory {
     clearInterval(this.timer);
     await this.looking;
     await this.borrowing?.stop();
-    this.lending?.close();
+    await this.lending?.stop();
     this.transfers.close();
     this.asked?.client.close();
     await this.server?.drain(500);
@@ -130,20 +134,26 @@ export class CrossingMemory {
   private async begin(): Promise<void> {
     const peers = [...this.o.policy().peers.values()];
     if (this.lending === undefined && peers.some(({ lends }) => lends.size > 0)) await this.beginLending();
-    if (this.borrowing === undefined && peers.some(({ borrows }) => borrows.size > 0)) this.beginBorrowing();
+    if (this.borrowing === undefined && peers.some(({ borrows }) => borrows.size > 0))
+      await this.beginBorrowing();
   }
 
-  private async beginLending(): Promise<void> {
-    const { events, log, policy, meter, folder } = this.o;
+  /** Where nodes bring pages. */
+  private async listen(): Promise<string> {
+    this.address ??= this.openDoor();
+    return this.address;
+  }
+
+  private async openDoor(): Promise<string> {
+    const { events, log, folder } = this.o;
     const gate = new WireGate('gateway', log);
+    const of = (dataspace: bigint): GatewayHolder | undefined =>
+      this.borrowing?.has(dataspace) ? this.borrowing.receiver : this.lending?.receiver;
     const line = {
       acceptsFor: (dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean =>
-        this.lending?.receiver.acceptsFor(dataspace, page, epoch, receiver) ?? false,
+        of(dataspace)?.acceptsFor(dataspace, page, epoch, receiver) ?? false,
     };
-    const memory = {
-      step: (arrived: Parameters<Lending['receiver']['arrived']>[0]) =>
-        this.lending?.receiver.arrived(arrived),
-    };
+    const memory = { step: (arrived: Arrived) => of(arrived.data.run.dataspace)?.arrived(arrived) };
     const { deliver } = transferHandlers({ memory, line, spoilt: new SpoiltMessages(events) }, gate);
     const adopt = (): never => {
       throw new RpcError(Code.FailedPrecondition, 'a gateway keeps no pages for nodes that leave');
@@ -152,26 +162,41 @@ export class CrossingMemory {
       deliver,
       adopt,
     });
-    const transferAddress = await this.server.listen(this.o.pagesListen);
+    return await this.server.listen(this.o.pagesListen);
+  }
+
+  private async beginLending(): Promise<void> {
+    const { policy, meter } = this.o;
+    const transferAddress = await this.listen();
     this.lending = new Lending({
       ...{ policy, life: this.life, store: this.store, meter },
       holder: this.holderOf('lends', transferAddress),
       client: () => this.client(),
       words: (peer) => this.wordsTo(peer),
       lifeOf: (peer) => this.o.session(peer)?.life,
+      lost: (peer, dataspace, run) =>
+        this.lostPages(`${peer} wrote them, and does not bring them back`, dataspace, run),
     });
     for (const peer of policy().peers.keys())
       if (this.o.session(peer) !== undefined) this.lending.joined(peer);
   }
 
-  private beginBorrowing(): void {
+  private async beginBorrowing(): Promise<void> {
     const { policy, meter, log } = this.o;
+    const transferAddress = await this.listen();
     this.borrowing = new Borrowing({
       ...{ policy, store: this.store, meter, log },
-      holder: this.holderOf('borrows', ''),
+      holder: this.holderOf('borrows', transferAddress),
       client: () => this.client(),
       words: (peer) => this.wordsTo(peer),
+      lost: (peer, dataspace, run) =>
+        this.lostPages(`${peer} went on without what was written here`, dataspace, run),
     });
+  }
+
+  private lostPages(why: string, dataspace: string, { firstPage, pageCount }: PageRun): void {
+    const text = `pages ${firstPage} to ${firstPage + pageCount - 1} of dataspace ${dataspace} are lost: ${why}`;
+    this.o.events.add('page-lost', text, { dataspace });
   }
 
   private holderOf(what: 'lends' | 'borrows', transferAddress: string) {

@@ -1,5 +1,6 @@
 // Words about pages to other clusters: in order, and no faster than the other side takes them. A word about pages that are taken back must
 // not overtake that by which they were lent.
+import type { ReturnedAs } from '@odonata/coherency/lending/lender-messages.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Session } from '../session.ts';
@@ -32,22 +33,40 @@ export class Words {
     else if (!this.flushing) void this.flush();
   }
 
-  /** About pages. */
-  sayOf(what: 'wanted' | 'refused', run: PageRun): void {
-    for (const pages of partsOf(run, RUN_PAGES)) this.say(() => ({ case: what, value: { pages } }));
+  want(run: PageRun, writing: boolean): void {
+    for (const pages of partsOf(run, RUN_PAGES))
+      this.say(() => ({ case: 'wanted', value: { pages, writing } }));
   }
 
-  /** About pages that were lent up to some lending. */
-  sayOfLent(what: 'revoked' | 'returned', run: PageRun, lending: number): void {
+  refuse(run: PageRun): void {
+    for (const pages of partsOf(run, RUN_PAGES)) this.say(() => ({ case: 'refused', value: { pages } }));
+  }
+
+  /** Of lendings up to this one. */
+  revoke(run: PageRun, lending: number): void {
     for (const pages of partsOf(run, RUN_PAGES))
-      this.say(() => ({ case: what, value: { pages, lending: BigInt(lending) } }));
+      this.say(() => ({ case: 'revoked', value: { pages, lending: BigInt(lending) } }));
+  }
+
+  settle(run: PageRun, lending: number, gone: boolean): void {
+    for (const pages of partsOf(run, RUN_PAGES))
+      this.say(() => ({ case: 'settled', value: { pages, lending: BigInt(lending), gone } }));
   }
 
   /** @param data is read now: what comes later is of a later word */
-  lend(run: PageRun, lending: number, data: (run: PageRun) => Uint8Array): void {
+  lend(run: PageRun, lending: number, writing: boolean, data: (run: PageRun) => Uint8Array): void {
     for (const pages of partsOf(run, LENT_PAGES)) {
       const bytes = data(pages);
-      this.say(() => ({ case: 'lent', value: { pages, data: bytes, lending: BigInt(lending) } }));
+      this.say(() => ({ case: 'lent', value: { pages, data: bytes, lending: BigInt(lending), writing } }));
+    }
+  }
+
+  /** @param data is read now */
+  giveBack(run: PageRun, lending: number, as: ReturnedAs, data: (run: PageRun) => Uint8Array): void {
+    const about = { lending: BigInt(lending), writing: as !== 'READ', lost: as === 'LOST' };
+    for (const pages of partsOf(run, as === 'WRITTEN' ? LENT_PAGES : RUN_PAGES)) {
+      const bytes = as === 'WRITTEN' ? { data: data(pages) } : {};
+      this.say(() => ({ case: 'returned', value: { pages, ...about, ...bytes } }));
     }
   }
 

@@ -63,6 +63,10 @@ export class MemoryTree {
     this.#files.delete(file);
   }
 
+  get isEmpty(): boolean {
+    return this.#nodesBytes === 0;
+  }
+
   /** The frames are lost: every file is empty from now on. */
   lost(): void {
     for (const file of this.#files) file.contents.forget();

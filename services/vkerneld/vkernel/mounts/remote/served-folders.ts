@@ -35,6 +35,10 @@ export class ServedFolders {
     this.#options = options;
   }
 
+  get count(): number {
+    return this.#served.size;
+  }
+
   /** A message of the supervisor. */
   handle({ folder: number, event }: FolderRequest): void {
     if (event.case === 'open') this.#open(number, event.value);

@@ -1,62 +1,96 @@
 // A vmspace that somebody made by hand: map entries over private memory and dataspaces, and no process that runs in it. It has
-// no page tables of a processor, so it costs no thread, no descriptor and no timer; each call finds its pages anew.
+// no page tables of a processor, so it costs no thread, no descriptor and no timer; each call finds its pages anew. What is
+// known of it are rows (store.ts); this is how a call sees them.
 import assert from 'node:assert/strict';
 import { PAGE_BYTES, spansOf } from '@odonata/coherency/page.ts';
 import type { Advice } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { type AddressSpace, clip, type Entry, notMapped, type Part, type Run } from './address-space.ts';
+import { type AddressSpace, clip, type Entry, notMapped, type Part, type Run } from '../address-space.ts';
+import { Look, residentOf } from '../resident.ts';
 import type { Arena } from './arena.ts';
-import { Look, residentOf } from './resident.ts';
-
-/** Map entries of one. */
-export const HANDMADE_ENTRIES_MAX = 1_024;
+import type { Store } from './store.ts';
 
 /** What its owner may have. */
 export interface OwnerMemory {
+  readonly name: string;
   readonly arena: Arena;
   /** A frame more. @throws RpcError RESOURCE_EXHAUSTED */
   take(): number;
   give(slot: number): void;
-  /** @throws RpcError RESOURCE_EXHAUSTED */
-  refuseEntries(shown: string): never;
+  /** Room for more map entries of a vmspace that has some, or of several. @throws RpcError RESOURCE_EXHAUSTED */
+  expectEntries(shown: string, has: number, each: number, vmspaces?: number): void;
+  /** So many more map entries. */
+  counted(entries: number): void;
+  /** @throws RpcError UNAVAILABLE: another pmap manager goes on with all of it */
+  expectThawed(): void;
 }
+
+const NO_PAGES: ReadonlyMap<number, number> = new Map();
 
 const pageOf = (address: number): number => Math.floor(address / PAGE_BYTES);
 
 export class Handmade implements AddressSpace {
   readonly id: bigint;
-  readonly owner: string;
-  readonly name: string;
-  readonly sizeBytes: number;
-  readonly idleMs: number;
-  lastUsedMs: number;
-  /** Calls under way that wait for pages. */
-  busy = 0;
+  readonly row: number;
+  private readonly store: Store;
   private readonly memory: OwnerMemory;
-  /** In order; they do not overlap. */
-  private mapped: Entry[] = [];
-  /** By page of an address: the slot that has its bytes; none: zeros. */
-  private readonly slots = new Map<number, number>();
 
-  constructor(
-    about: Pick<Handmade, 'id' | 'owner' | 'name' | 'sizeBytes' | 'idleMs' | 'lastUsedMs'>,
-    memory: OwnerMemory,
-  ) {
-    this.id = about.id;
-    this.owner = about.owner;
-    this.name = about.name;
-    this.sizeBytes = about.sizeBytes;
-    this.idleMs = about.idleMs;
-    this.lastUsedMs = about.lastUsedMs;
+  constructor(store: Store, row: number, memory: OwnerMemory) {
+    this.id = BigInt(store.spaces.id.get(row));
+    this.row = row;
+    this.store = store;
     this.memory = memory;
+  }
+
+  get owner(): string {
+    return this.memory.name;
+  }
+
+  get name(): string {
+    return this.store.names.get(this.row) ?? '';
+  }
+
+  get sizeBytes(): number {
+    return this.store.spaces.sizeBytes.get(this.row);
+  }
+
+  get idleMs(): number {
+    return this.store.spaces.idleMs.get(this.row);
+  }
+
+  get lastUsedMs(): number {
+    return this.store.spaces.lastUsedMs.get(this.row);
+  }
+
+  // Whoever follows need not hear of it: it is used anew where it is handed over.
+  set lastUsedMs(nowMs: number) {
+    this.store.spaces.lastUsedMs.note(this.row, nowMs);
+  }
+
+  /** Calls under way that wait for pages. */
+  get busy(): number {
+    return this.store.busy.get(this.row) ?? 0;
+  }
+
+  set busy(calls: number) {
+    if (calls === 0) this.store.busy.delete(this.row);
+    else this.store.busy.set(this.row, calls);
   }
 
   get shown(): string {
     return `vmspace ${this.id}`;
   }
 
+  private get slots(): ReadonlyMap<number, number> {
+    return this.store.pages.get(this.row) ?? NO_PAGES;
+  }
+
   get privatePages(): number {
     return this.slots.size;
+  }
+
+  get entryCount(): number {
+    return this.store.spaces.entries.get(this.row);
   }
 
   /** @throws RpcError FAILED_PRECONDITION while a call waits for pages of it */
@@ -66,12 +100,12 @@ export class Handmade implements AddressSpace {
     throw new RpcError(Code.FailedPrecondition, reason);
   }
 
-  entries(): readonly Entry[] {
-    return this.mapped;
+  entries(): Entry[] {
+    return this.store.entriesOf(this.row);
   }
 
-  private overlapping(address: number, end: number): Entry[] {
-    return this.mapped.filter((entry) => entry.address < end && entry.address + entry.lengthBytes > address);
+  private overlapping(address: number, end: number, entries = this.entries()): Entry[] {
+    return entries.filter((entry) => entry.address < end && entry.address + entry.lengthBytes > address);
   }
 
   parts(address: number, lengthBytes: number): Part[] {
@@ -100,23 +134,23 @@ export class Handmade implements AddressSpace {
   }
 
   private expectRoom(more: number): void {
-    if (this.mapped.length + more > HANDMADE_ENTRIES_MAX) this.memory.refuseEntries(this.shown);
+    this.memory.expectEntries(this.shown, this.entryCount, more);
   }
 
   /** After `expectFree`. */
   map(entry: Entry): void {
+    this.memory.expectThawed();
     assert(this.overlapping(entry.address, entry.address + entry.lengthBytes).length === 0);
-    this.put([...this.mapped, entry]);
-  }
-
-  private put(entries: readonly Entry[]): void {
-    this.mapped = entries.toSorted((a, b) => a.address - b.address);
+    this.store.addEntry(this.row, entry);
+    this.memory.counted(1);
   }
 
   /** Cuts entries so that a range is of entries of its own, which `change` sees. @throws RpcError RESOURCE_EXHAUSTED */
   private carve(address: number, lengthBytes: number, change: (entry: Entry) => Entry | undefined): number {
+    this.memory.expectThawed();
     const end = address + lengthBytes;
-    const overlapping = this.overlapping(address, end);
+    const entries = this.entries();
+    const overlapping = this.overlapping(address, end, entries);
     const made: Entry[] = [];
     let pages = 0;
     for (const entry of overlapping) {
@@ -126,9 +160,16 @@ export class Handmade implements AddressSpace {
       for (const part of [clip(entry, 0, address), changed, clip(entry, end, Number.MAX_SAFE_INTEGER)])
         if (part !== undefined) made.push(part);
     }
-    this.expectRoom(made.length - overlapping.length);
-    const rest = new Set(overlapping);
-    this.put([...this.mapped.filter((entry) => !rest.has(entry)), ...made]);
+    const more = made.length - overlapping.length;
+    if (more > 0) this.expectRoom(more);
+    if (overlapping.length === 0) return 0;
+    const cut = new Set(overlapping);
+    const rest = entries.filter((entry) => !cut.has(entry));
+    this.store.putEntries(
+      this.row,
+      [...rest, ...made].sort((a, b) => a.address - b.address),
+    );
+    this.memory.counted(more);
     return pages;
   }
 
@@ -153,16 +194,14 @@ export class Handmade implements AddressSpace {
 
   /** Private bytes of a range are zeros. @returns pages that had a frame */
   free(address: number, lengthBytes: number): number {
+    this.memory.expectThawed();
     const gone = this.privateIn(address, address + lengthBytes);
     this.release(gone);
     return gone.length;
   }
 
   private release(pages: readonly number[]): void {
-    for (const page of pages) {
-      this.memory.give(this.slots.get(page)!);
-      this.slots.delete(page);
-    }
+    for (const page of pages) this.memory.give(this.store.clearSlot(this.row, page));
   }
 
   private privateIn(address: number, end: number): number[] {
@@ -188,12 +227,13 @@ export class Handmade implements AddressSpace {
   }
 
   writePrivate(address: number, bytes: Uint8Array): void {
+    this.memory.expectThawed();
     // All frames first: what is refused has written nothing.
     const taken: number[] = [];
     try {
       this.eachPage(address, bytes, (page) => {
         if (this.slots.has(page)) return;
-        this.slots.set(page, this.memory.take());
+        this.store.setSlot(this.row, page, this.memory.take());
         taken.push(page);
       });
     } catch (error) {
@@ -231,9 +271,10 @@ export class Handmade implements AddressSpace {
     }
   }
 
+  /** All of it goes. */
   end(): void {
-    for (const slot of this.slots.values()) this.memory.give(slot);
-    this.slots.clear();
-    this.mapped = [];
+    this.release([...this.slots.keys()]);
+    this.memory.counted(-this.entryCount);
+    this.store.removeSpace(this.row);
   }
 }

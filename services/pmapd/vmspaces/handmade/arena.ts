@@ -4,29 +4,44 @@ import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
-import { isFull, refusalOf } from '../frames/exhausted.ts';
+import { isFull, refusalOf } from '../../frames/exhausted.ts';
+import type { Rows } from './rows.ts';
 
 /** What an arena needs of the frames of its node. */
 export interface ArenaFrames {
   grant(want: number): number;
   giveBack(frames: number): void;
+  /** Those that another pmap manager had. */
+  resume(frames: number): void;
 }
 
 export class Arena {
   private readonly memoryDir: string;
   private readonly frames: ArenaFrames;
-  private readonly free: number[] = [];
-  private next = 0;
+  /** A row is a slot. */
+  private readonly slots: Pick<Rows, 'take' | 'give' | 'size'>;
   private fd: number | undefined;
 
-  constructor(memoryDir: string, frames: ArenaFrames) {
+  constructor(memoryDir: string, frames: ArenaFrames, slots: Pick<Rows, 'take' | 'give' | 'size'>) {
     this.memoryDir = memoryDir;
     this.frames = frames;
+    this.slots = slots;
   }
 
   /** Slots in use. */
   get pages(): number {
-    return this.next - this.free.length;
+    return this.slots.size;
+  }
+
+  /** Undefined: nobody wrote anything yet. */
+  get file(): number | undefined {
+    return this.fd;
+  }
+
+  /** The file of another pmap manager, whose slots are known by now. */
+  adopt(fd: number): void {
+    this.fd = fd;
+    this.frames.resume(this.pages);
   }
 
   private descriptor(): number {
@@ -41,12 +56,12 @@ export class Arena {
   /** A slot of zeros; undefined: the node has no frame. */
   take(): number | undefined {
     if (this.frames.grant(1) === 0) return undefined;
-    return this.free.pop() ?? this.next++;
+    return this.slots.take();
   }
 
   give(slot: number): void {
     if (this.fd !== undefined) punchHole(this.fd, slot * PAGE_BYTES, PAGE_BYTES);
-    this.free.push(slot);
+    this.slots.give(slot);
     this.frames.giveBack(1);
   }
 
@@ -67,9 +82,8 @@ export class Arena {
     }
   }
 
+  /** Whoever else has the file open keeps its bytes. */
   close(): void {
-    this.frames.giveBack(this.pages);
-    [this.next, this.free.length] = [0, 0];
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
   }
