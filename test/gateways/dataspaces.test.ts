@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DELAY_MS } from '../../services/syslinkd/gateway/testdata/bad-line.ts';
 import { until } from '../cluster/cluster.ts';
 import { HISTORY, operate, whileThey } from './histories.ts';
+import { FAKE, HostileHome } from './hostile-home.ts';
 import { TwoClusters } from './two-clusters.ts';
 
 let both: TwoClusters;
@@ -211,3 +212,46 @@ test('what the north takes back is gone, and whoever reads it gets an error', as
   );
   expect((await south.cluster.run('node1', 'far', ['look', table, 'read'])).code).not.toBe(0);
 }, 60_000);
+
+test('a home that turned hostile reaches nothing but its own dataspace, and slows nobody', async () => {
+  const { north, south } = both;
+  await south.end();
+  const fake = `${FAKE.name}@${south.name}`;
+  const home = await HostileHome.open(both);
+  try {
+    await until('it is mapped', async () =>
+      (await north.cluster.vkctl(['ds', 'ls', '-q'])).stdout.includes(fake),
+    );
+    const adds = () => north.cluster.json('node1', 'far', ['add', 'shared', '20', '0']);
+    await adds();
+    const before = await adds();
+    const reader = await north.cluster.start('node2', 'far', ['look', fake, 'read']);
+    await until('a page is asked for', () => home.wanted.length > 0);
+    // What it lends is what its readers get; they wait for what it does not.
+    const asked = home.wanted.splice(0);
+    for (const page of asked) home.lend(page, 1);
+    // It takes pages back that nobody has, and settles what nobody owes, as fast as it is read.
+    let sent = 0;
+    const flood = setInterval(() => {
+      for (let i = 0; i < 200; i++) {
+        const about = { pages: { dataspace: FAKE.id, firstPage: 1, pageCount: 1 }, lending: BigInt(++sent) };
+        home.say({ case: 'revoked', value: about });
+        home.say({ case: 'settled', value: { ...about, gone: true } });
+      }
+    }, 50);
+    const beside = await adds().finally(() => clearInterval(flood));
+    expect(beside['last']).toBe((before['last'] as number) + 20);
+    console.log(
+      `${2 * sent} words of a hostile home; 20 additions took ${Math.round((before['ns'] as number) / 1e6)} ms before and ${Math.round((beside['ns'] as number) / 1e6)} ms beside them`,
+    );
+    expect(await north.peer()).toMatchObject({ lostPages: 0 });
+    // A page that nobody asked for: its line ends, and whoever waits gets an error or waits for the next one.
+    for (let i = 0; i < 3; i++) home.lend(0, 2);
+    await until('its line is over', async () => (await north.peer())?.connected === false);
+    expect((await north.peer())?.reason).toMatch(/was not asked for|the line/);
+    void reader.end().catch(() => {});
+    expect((await adds())['last']).toBe((beside['last'] as number) + 20);
+  } finally {
+    home.end();
+  }
+}, 120_000);

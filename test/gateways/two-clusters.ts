@@ -14,6 +14,7 @@ import { VKCTL } from '../cluster/command.ts';
 export interface Peer {
   readonly name: string;
   readonly connected: boolean;
+  readonly reason: string;
   readonly dataspaces: readonly { name: string; pages: number; trouble: string }[];
   readonly lentPages: number;
   readonly borrowedPages: number;
@@ -108,7 +109,7 @@ peers:
   - name: ${south.name}
     authority: ${south.show(north)}
     imports: [":seen"]
-    dataspaces: { exports: ${JSON.stringify(lent)} }
+    dataspaces: { exports: ${JSON.stringify(lent)}, imports: [fake] }
 `);
     south.policy(`memory: 64K
 peers:

@@ -57,6 +57,7 @@ export class CrossingMemory {
   private borrowing: Borrowing | undefined;
   private asked: { client: Client<typeof DirectoryService>; address: string } | undefined;
   private looking: Promise<void> | undefined;
+  private beginning: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(options: MemoryOptions) {
@@ -131,7 +132,15 @@ export class CrossingMemory {
   // ---- parts
 
   // Those that the policy has something for: a gateway of names alone is no holder.
-  private async begin(): Promise<void> {
+  private begin(): Promise<void> {
+    // One of each, however slowly its door opens.
+    this.beginning ??= this.beginBoth().finally(() => {
+      this.beginning = undefined;
+    });
+    return this.beginning;
+  }
+
+  private async beginBoth(): Promise<void> {
     const peers = [...this.o.policy().peers.values()];
     if (this.lending === undefined && peers.some(({ lends }) => lends.size > 0)) await this.beginLending();
     if (this.borrowing === undefined && peers.some(({ borrows }) => borrows.size > 0))
