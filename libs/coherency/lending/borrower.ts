@@ -34,6 +34,7 @@ import { type PageRun, type PageSpan, spansOf, unreachable } from '../page.ts';
 import { type BorrowedPage, isPlain, newBorrowedPage, suffices } from './borrowed-page.ts';
 import type { BorrowerAction, BorrowerEvent } from './borrower-messages.ts';
 import type { ReturnedAs } from './lender-messages.ts';
+import { addOnRun, runOf } from './run-actions.ts';
 
 type EventOf<Type extends BorrowerEvent['type']> = Extract<BorrowerEvent, { type: Type }>;
 
@@ -584,14 +585,7 @@ export class PageBorrower {
   // To the last of its kind, where that is of the page before.
   private say(action: Exclude<BorrowerAction, { type: 'renew' }>): void {
     const last = this.actions.findLast(({ type }) => type === action.type);
-    if (last !== undefined && 'run' in last && isSame(last, action)) {
-      const { run } = last;
-      if (run.dataspace === action.run.dataspace && run.firstPage + run.pageCount === action.run.firstPage) {
-        run.pageCount++;
-        return;
-      }
-    }
-    this.actions.push(action);
+    addOnRun<BorrowerAction>(this.actions, action, last);
   }
 
   private taken(): BorrowerAction[] {
@@ -601,9 +595,3 @@ export class PageBorrower {
     return actions;
   }
 }
-
-const runOf = (dataspace: bigint, firstPage: number): PageRun => ({ dataspace, firstPage, pageCount: 1 });
-
-const isSame = (a: BorrowerAction, b: BorrowerAction): boolean =>
-  ('mode' in a ? a.mode : undefined) === ('mode' in b ? b.mode : undefined) &&
-  ('lending' in a ? `${a.lending} ${a.as}` : '') === ('lending' in b ? `${b.lending} ${b.as}` : '');

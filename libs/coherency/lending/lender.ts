@@ -33,6 +33,7 @@ import {
   type Taking,
 } from './lender-messages.ts';
 import { havers, inTheWay, isPlain, type LentPage, newLentPage } from './lent-page.ts';
+import { addOnRun, runOf } from './run-actions.ts';
 
 /** Whoever does not give back for so long what somebody waits for gets no longer lease. */
 export const PATIENCE_MS = 1_000;
@@ -509,24 +510,8 @@ export class Lender<Word> {
 
   // To the last action, where the same is said of the page before.
   private say(action: Exclude<LenderAction<Word>, { type: 'release' | 'overdue' | 'renewed' }>): void {
-    const last = this.actions.at(-1);
-    if (last !== undefined && 'run' in last && isSame(last, action)) {
-      const { run } = last;
-      if (run.dataspace === action.run.dataspace && run.firstPage + run.pageCount === action.run.firstPage) {
-        run.pageCount += action.run.pageCount;
-        return;
-      }
-    }
-    this.actions.push(action);
+    addOnRun<LenderAction<Word>>(this.actions, action, this.actions.at(-1));
   }
-}
-
-/** True where two actions differ in their pages alone. */
-function isSame<Word>(a: LenderAction<Word>, b: LenderAction<Word>): boolean {
-  const { run: _, ...first } = a as { run: PageRun } & Record<string, unknown>;
-  const { run: __, ...second } = b as { run: PageRun } & Record<string, unknown>;
-  const keys = Object.keys(first);
-  return keys.length === Object.keys(second).length && keys.every((key) => first[key] === second[key]);
 }
 
 // Nobody waits for it, nor it for anybody.
@@ -542,5 +527,3 @@ const mayHave = (
 function pageOf<Word>({ pages }: Exported<Word>, number: number): LentPage<Word> {
   return pages.get(number) ?? newLentPage();
 }
-
-const runOf = (dataspace: bigint, firstPage: number): PageRun => ({ dataspace, firstPage, pageCount: 1 });
