@@ -92,6 +92,14 @@ declare function ds_signal_action(signal: i32, action: i32): i32;
 @external("odonata", "set_session")
 declare function ds_set_session(): i32;
 
+/**
+ * Here a snapshot of this program may be taken, by `vkctl snapshot`: returns at once where nobody asked for one.  A
+ * program of which there can be one exports `odonata_resume`, a function of nothing: what is started from the
+ * snapshot begins there, with the memory and the globals as they are here, and ends where it returns.
+ */
+// @ts-ignore: decorator
+@external("odonata", "snapshot")
+export declare function snapshot(): i32;
 /** The node that this process runs on. */
 // @ts-ignore: decorator
 @external("odonata", "node_id")
