@@ -61,8 +61,8 @@ export class Snapshots {
     await this.#expectNew(name, options.signal);
     const { module, header, heldMs } = await this.#read(node, pid, options);
     options.onProgress?.(`stores ${name}`);
-    await this.#store(name, module, header, options.signal);
-    return { name, owner: '', ...header, heldMs };
+    const owner = await this.#store(name, module, header, options.signal);
+    return { name, owner, ...header, heldMs };
   }
 
   /** All that one may read, by name. */
@@ -245,7 +245,7 @@ export class Snapshots {
   async #store(name: string, module: Uint8Array, header: SnapshotHeader, given?: AbortSignal): Promise<void> {
     const through = { ...(given && { signal: given }) };
     const sizeBytes = HEADER_BYTES + module.length;
-    await this.#dataspaces.create(name, sizeBytes, { durable: true, ...through });
+    const made = await this.#dataspaces.create(name, sizeBytes, { durable: true, ...through });
     try {
       async function* content(): AsyncIterable<Uint8Array> {
         yield encodeHeader(header);
@@ -253,6 +253,7 @@ export class Snapshots {
       }
       await this.#dataspaces.load(name, content(), { lengthBytes: sizeBytes, ...through });
       await this.#dataspaces.sync(name, through);
+      return made?.owner ?? '';
     } catch (error) {
       await this.#dataspaces.remove(name).catch(() => {});
       throw error;
