@@ -241,8 +241,13 @@ export class Snapshots {
     return { module, header, heldMs };
   }
 
-  /** Whole, or not there. */
-  async #store(name: string, module: Uint8Array, header: SnapshotHeader, given?: AbortSignal): Promise<void> {
+  /** Whole, or not there. @returns whose it is */
+  async #store(
+    name: string,
+    module: Uint8Array,
+    header: SnapshotHeader,
+    given?: AbortSignal,
+  ): Promise<string> {
     const through = { ...(given && { signal: given }) };
     const sizeBytes = HEADER_BYTES + module.length;
     const made = await this.#dataspaces.create(name, sizeBytes, { durable: true, ...through });
