@@ -19,7 +19,7 @@ import type { Process, ProcessTable } from './process-table.ts';
 import type { Vkernels } from './vkernels.ts';
 
 /** Each holds a program. */
-const UNDER_WAY_MAX = 16;
+export const UNDER_WAY_MAX = 16;
 const TIMEOUT_MS = 30_000;
 /** What a virtual kernel does not wait with. */
 const ANSWER_MS = 10_000;
