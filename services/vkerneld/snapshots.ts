@@ -67,6 +67,8 @@ export class Snapshots {
         Code.ResourceExhausted,
         `${UNDER_WAY_MAX} snapshots are being taken on ${node}; try again soon`,
       );
+    if (this.#place.vkernels.find(process.vkernel)?.takesSnapshots !== true)
+      throw this.#refusal(process, 'its virtual kernel is of an older release, or away');
     const children = this.#place.childrenOf(pid);
     if (children > 0)
       throw this.#refusal(

@@ -105,7 +105,11 @@ async function start(
     }
   })();
   all.catch(found.reject);
-  program.exit.then(({ code, reason }) => found.reject(new Error(`warm said no "${word}", and ended with ${code}: ${reason}`)), found.reject);
+  program.exit.then(
+    ({ code, reason }) =>
+      found.reject(new Error(`warm said no "${word}", and ended with ${code}: ${reason}`)),
+    found.reject,
+  );
   const ms = await found.promise;
   const end = async (): Promise<void> => {
     over.resolve();
