@@ -349,8 +349,8 @@ export function snapshotCases(clusterOf: () => TestCluster): void {
     const over = new Call(cluster, ending.pid);
     await over.held();
     await new Programs(cluster.connection).kill(ending.pid, 'SIGKILL');
-    expect((await refusal(over.released())).details).toContain('it ended');
     expect((await ending.program.exit).signal).toBe('SIGKILL');
+    expect((await refusal(over.released())).details).toContain('it ended');
   });
 
   test('docs/snapshots.md says what its commands print', () => {
