@@ -23,7 +23,7 @@ interface Scale {
 }
 
 const scaleOf = (quick: boolean): Scale =>
-  quick ? { mib: 8, rounds: 400, starts: 2, clones: 4 } : { mib: 64, rounds: 250, starts: 7, clones: 100 };
+  quick ? { mib: 8, rounds: 400, starts: 2, clones: 4 } : { mib: 64, rounds: 400, starts: 7, clones: 100 };
 
 export const snapshots: Part = {
   title: 'Snapshots: a program that initialises its heap for a second',

@@ -18,7 +18,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const PAGE_BYTES = 4_096;
 /** Of the heap of what is snapshotted. */
 const MIB = LONG ? 64 : 8;
-const ROUNDS = LONG ? 250 : 400;
+const ROUNDS = 400;
 const CLONES = LONG ? 100 : 8;
 /** Its C library, its stack, what a module begins with. */
 const OTHER_PAGES = 256;

@@ -3,7 +3,7 @@
  *
  *   warm [--mib N] [--rounds N] [--poll | --compute | --file | --child | --lock DS | --map DS]
  *
- * fills N MiB (64) with numbers that take so many rounds to compute (250), says {"ready":true,"sum":S}, and waits for its input to end;
+ * fills N MiB (64) with numbers that take so many rounds to compute (400), says {"ready":true,"sum":S}, and waits for its input to end;
  * with --poll it asks odonata_snapshot() without end; with --compute it comes to no point; with the rest something is in the way of a
  * snapshot. What is started from a snapshot says {"resumed":N,"args":A} and then {"sum":S,"ms":M}, with the arguments that it has
  * itself: "write" changes every page, "wait" reads its input to the end before it ends.
@@ -66,7 +66,7 @@ __attribute__((export_name("odonata_resume"))) void odonata_resume(void) {
 
 int main(int argc, char **argv) {
   size_t mib = number_option(&argc, argv, "--mib", 64);
-  uint32_t rounds = (uint32_t)number_option(&argc, argv, "--rounds", 250);
+  uint32_t rounds = (uint32_t)number_option(&argc, argv, "--rounds", 400);
   bool poll = take_option(&argc, argv, "--poll", false) != NULL;
   bool compute = take_option(&argc, argv, "--compute", false) != NULL;
   bool file = take_option(&argc, argv, "--file", false) != NULL;
