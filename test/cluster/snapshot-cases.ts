@@ -194,7 +194,7 @@ export function snapshotCases(clusterOf: () => TestCluster): void {
 
     const clones: Guest[] = [];
     while (clones.length < CLONES) {
-      const some = Array.from({ length: Math.min(8, CLONES - clones.length) }, () =>
+      const some = Array.from({ length: Math.min(4, CLONES - clones.length) }, () =>
         Guest.start(cluster, { ...onNode2, args: ['wait'] }),
       );
       for (const each of await Promise.all(some)) clones.push(each);
