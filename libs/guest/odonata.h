@@ -382,9 +382,9 @@ ODONATA_IMPORT("set_session")
 int32_t odonata_set_session(void);
 
 /**
- * Here a snapshot of this program may be taken, by `vkctl snapshot`: returns at once where nobody asked for one.  A
- * program of which there can be one exports `odonata_resume`, a function of nothing: what is started from the snapshot
- * begins there, with the memory and the globals as they are here, and ends where it returns.
+ * Here a snapshot of this program may be taken, by `vkctl snapshot`: returns 0 at once where nobody asked for one, 1
+ * where one was taken.  A program of which there can be one exports `odonata_resume`, a function of nothing: what is
+ * started from the snapshot begins there, with the memory and the globals as they are here, and ends where it returns.
  */
 ODONATA_IMPORT("snapshot")
 int32_t odonata_snapshot(void);

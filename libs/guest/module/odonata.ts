@@ -690,7 +690,7 @@ export const odonata = {
       errors: { EPERM: 'others are in a group that it leads' },
     },
     snapshot: {
-      doc: 'Here a snapshot of this program may be taken, by `vkctl snapshot`: returns at once where nobody asked for one.  A program of which there can be one exports `odonata_resume`, a function of nothing: what is started from the snapshot begins there, with the memory and the globals as they are here, and ends where it returns.',
+      doc: 'Here a snapshot of this program may be taken, by `vkctl snapshot`: returns 0 at once where nobody asked for one, 1 where one was taken.  A program of which there can be one exports `odonata_resume`, a function of nothing: what is started from the snapshot begins there, with the memory and the globals as they are here, and ends where it returns.',
       parameters: [],
       result: 'i32',
     },
