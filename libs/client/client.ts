@@ -15,4 +15,6 @@ export type { ProcessList, Silent, VmspaceList } from './process-list.ts';
 export type { LogOptions, LogPiece } from './process-log.ts';
 export type { WatchOptions } from './process-watch.ts';
 export type { Collected, Exit, Input, Program, ProgramIo, Signal } from './program.ts';
+export type { ModuleByDigest } from './program-run.ts';
 export type { Grant, ProgramOptions, Programs } from './programs.ts';
+export type { Snapshot, Snapshots, TakeOptions } from './snapshots/snapshots.ts';

@@ -14,6 +14,7 @@ import type { OpenDataspace } from './memory/open-dataspace.ts';
 import { overRouters } from './over-routers.ts';
 import { Programs } from './programs.ts';
 import { Services } from './services.ts';
+import { Snapshots } from './snapshots/snapshots.ts';
 import { Vkernels } from './vkernels.ts';
 
 export interface AttachOptions {
@@ -54,6 +55,8 @@ export class Cluster implements AsyncDisposable {
   readonly vkernels: Vkernels;
   /** What the cluster keeps running. */
   readonly services: Services;
+  /** Programs as they were, to be started from there. */
+  readonly snapshots: Snapshots;
   /** The services themselves, for what has no noun here. */
   readonly connection: Connection;
   readonly #memory: Memory;
@@ -65,6 +68,7 @@ export class Cluster implements AsyncDisposable {
     this.events = new Events(connection);
     this.vkernels = new Vkernels(connection);
     this.services = new Services(connection);
+    this.snapshots = new Snapshots(connection, this.dataspaces);
     this.#memory = new Memory(connection, this.dataspaces);
   }
 

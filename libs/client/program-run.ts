@@ -3,12 +3,14 @@
 //   us:   start, module..., module_end           then, once it started: stdin..., stdin_end, output_taken...
 //   them:                               started, output..., input_taken..., exited
 //
+// A large module is named by its digest: it comes where the answer is module_wanted, and where that is started, it was there.
+//
 // Where the stream breaks since a router goes away, the program does not end, and neither do we: through another router,
 // or the next life of that one,
 //
 //   us:   resume, stdin..., ...                   from where the input arrived, and saying what we have of the output
 //   them: resumed, output..., ...                 from there
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
   Exited,
@@ -31,6 +33,10 @@ const MODULE_PIECE_BYTES = 2 ** 20;
 const TAKEN_BYTES = 64n * 1024n;
 /** Or at the latest after so long. */
 const TAKEN_MS = 5;
+/** A module of at least this is named by its digest first: where its virtual kernel has it, none of it is sent. */
+const BY_DIGEST_BYTES = 2 ** 20;
+/** A supervisor of an older release waits for the module without a word. */
+const UNASKED_MS = 5_000;
 const hasCode = (error: unknown, ...codes: Code[]): error is RpcError =>
   RpcError.is(error) && codes.includes(error.code);
 
@@ -49,6 +55,12 @@ export type ProgramSpec = Omit<
   MessageInitShape<typeof ProgramSpecSchema>,
   'module' | 'terminal' | '$typeName'
 >;
+
+/** A module that is fetched where its virtual kernel does not have it. */
+export interface ModuleByDigest {
+  readonly sha256: Uint8Array;
+  readonly bytes: () => Promise<Uint8Array>;
+}
 
 export interface TerminalSize {
   rows: number;
@@ -84,6 +96,8 @@ export class ProgramRun {
   /** To be said. */
   #size: TerminalSize | undefined;
   #detaching = false;
+  /** Whether the module is wanted: the requests wait for that. */
+  #heard: ((isWanted: boolean) => void) | undefined;
   /** Until the supervisor says what it has of the input: what was sent and not confirmed may have arrived. */
   #resuming = false;
   #outputTaken = 0n;
@@ -93,13 +107,20 @@ export class ProgramRun {
   /** Of the stream of this time; the requests of an earlier one end. */
   #stream = 0;
 
-  constructor(to: Connection, node: string, spec: ProgramSpec, module: Uint8Array, io: ProgramIo) {
+  constructor(
+    to: Connection,
+    node: string,
+    spec: ProgramSpec,
+    given: Uint8Array | ModuleByDigest,
+    io: ProgramIo,
+  ) {
     this.#to = to;
     this.#node = node;
     this.#io = io;
     // One with a terminal of its own goes on there: see `attach`.
     const isOwnTerminal = spec.terminalSize !== undefined || io.attach !== undefined;
     this.#terminal = spec.detach || isOwnTerminal ? '' : randomUUID();
+    const module = given instanceof Uint8Array ? namedByDigest(given) : given;
     this.#startRequests = () =>
       io.attach ? this.#attachRequests(io.attach) : this.#requestsOf(spec, module);
     this.#responses = this.#call(this.#startRequests());
@@ -149,6 +170,7 @@ export class ProgramRun {
       }
     } finally {
       this.#over = true;
+      this.#heard?.(false);
       clearTimeout(this.#sayOutput);
       this.#input.close();
     }
@@ -162,6 +184,9 @@ export class ProgramRun {
           break;
         case 'resumed':
           this.#resumed(event.value);
+          break;
+        case 'moduleWanted':
+          this.#wants();
           break;
         case 'inputTaken':
           this.#input.taken(event.value);
@@ -199,14 +224,23 @@ export class ProgramRun {
 
   async #untilStarted(): Promise<Started> {
     for await (const { event } of this.#responses) {
+      if (event.case === 'moduleWanted') this.#wants();
       if (event.case !== 'started') continue;
+      this.#heard?.(false);
       this.#input.close();
       return event.value;
     }
     throw new RpcError(Code.Unavailable, 'the stream of the program ended before its start');
   }
 
+  /** It does not have the module: nothing starts before that has come. */
+  #wants(): void {
+    this.#loaded = false;
+    this.#heard?.(true);
+  }
+
   #starts(started: Started): void {
+    this.#heard?.(false);
     if (this.#started) return;
     this.#started = true;
     this.#resumable = started.resumable;
@@ -269,19 +303,37 @@ export class ProgramRun {
     return this.#to.vkerneld(this.#node).run(requests, { signal: this.#io.signal, lasting: 'with-caller' });
   }
 
-  async *#requestsOf(spec: ProgramSpec, module: Uint8Array): AsyncIterable<Request> {
+  async *#requestsOf(spec: ProgramSpec, module: Uint8Array | ModuleByDigest): AsyncIterable<Request> {
     const stream = ++this.#stream;
-    yield { event: { case: 'start', value: { ...spec, terminal: this.#terminal } } };
-    for (let at = 0; at < module.length; at += MODULE_PIECE_BYTES) {
-      yield { event: { case: 'module', value: module.subarray(at, at + MODULE_PIECE_BYTES) } };
+    const byDigest = !(module instanceof Uint8Array);
+    const moduleSha256 = byDigest ? module.sha256 : undefined;
+    const isWanted = byDigest ? this.#whetherWanted() : true;
+    // It may start without a further word of ours.
+    this.#loaded = byDigest;
+    yield { event: { case: 'start', value: { ...spec, moduleSha256, terminal: this.#terminal } } };
+    if (await isWanted) {
+      const bytes = byDigest ? await module.bytes() : module;
+      for (let at = 0; at < bytes.length; at += MODULE_PIECE_BYTES)
+        yield { event: { case: 'module', value: bytes.subarray(at, at + MODULE_PIECE_BYTES) } };
+      this.#loaded = true;
+      yield { event: { case: 'moduleEnd', value: {} } };
     }
-    this.#loaded = true;
-    yield { event: { case: 'moduleEnd', value: {} } };
     if (spec.detach) {
       yield { event: { case: 'stdinEnd', value: {} } };
       return;
     }
     yield* this.#terminalRequests(stream);
+  }
+
+  #whetherWanted(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#heard?.(true), UNASKED_MS);
+      this.#heard = (isWanted) => {
+        clearTimeout(timer);
+        this.#heard = undefined;
+        resolve(isWanted);
+      };
+    });
   }
 
   async *#attachRequests(value: { pid: bigint; size: TerminalSize }): AsyncIterable<Request> {
@@ -329,4 +381,11 @@ export class ProgramRun {
       else await change;
     }
   }
+}
+
+/** A small one is sent as it is. */
+function namedByDigest(module: Uint8Array): Uint8Array | ModuleByDigest {
+  if (module.length < BY_DIGEST_BYTES) return module;
+  const sha256 = createHash('sha256').update(module).digest();
+  return { sha256, bytes: async () => module };
 }

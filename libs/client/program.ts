@@ -5,7 +5,7 @@ import { anyOf, cancelled } from './abort.ts';
 import type { Connection } from './connection.ts';
 import { OutputStream } from './output-stream.ts';
 import type { Place } from './placement.ts';
-import { ProgramRun, type ProgramSpec } from './program-run.ts';
+import { type ModuleByDigest, ProgramRun, type ProgramSpec } from './program-run.ts';
 
 /** What a virtual process understands. */
 export type Signal =
@@ -86,7 +86,7 @@ export class Program implements AsyncDisposable {
     to: Connection,
     { node, vkernel }: Place,
     spec: ProgramSpec,
-    module: Uint8Array,
+    module: Uint8Array | ModuleByDigest,
     { stdin, signal }: ProgramIo,
   ): Promise<Program> {
     const stdout = new OutputStream();

@@ -11,7 +11,13 @@ import { listProcesses, listVmspaces, type ProcessList, type VmspaceList } from 
 import { type LogOptions, type LogPiece, processLog } from './process-log.ts';
 import { type WatchOptions, watchProcesses } from './process-watch.ts';
 import { Program, type ProgramIo, type Signal } from './program.ts';
-import { ProgramRun, type ProgramSpec, type ProgramIo as RunIo, type TerminalSize } from './program-run.ts';
+import {
+  type ModuleByDigest,
+  ProgramRun,
+  type ProgramSpec,
+  type ProgramIo as RunIo,
+  type TerminalSize,
+} from './program-run.ts';
 
 /** A supervisor takes a signal within this. */
 const KILL_MS = 10_000;
@@ -36,8 +42,8 @@ export interface ProcessEnd {
 }
 
 export interface ProgramOptions {
-  /** The bytes of a WASI preview 1 module. */
-  module: Uint8Array;
+  /** The bytes of a WASI preview 1 module; or what `snapshots.open` has of a snapshot. */
+  module: Uint8Array | ModuleByDigest;
   /** Its first argument, and what lists show. */
   name?: string;
   /** Bytes reach it as they are. */
@@ -91,7 +97,12 @@ export class Programs {
    * The same without iterables: what it writes is handed on in its order, and signals wait for its start.
    * @param spec as on the wire; @param place of `place`
    */
-  begin({ node, vkernel }: Place, spec: ProgramSpec, module: Uint8Array, io: RunIo = {}): ProgramRun {
+  begin(
+    { node, vkernel }: Place,
+    spec: ProgramSpec,
+    module: Uint8Array | ModuleByDigest,
+    io: RunIo = {},
+  ): ProgramRun {
     const signal = this.#signal(io.signal);
     return new ProgramRun(this.#to, node, { ...spec, vkernel }, module, { ...io, signal });
   }

@@ -381,6 +381,14 @@ int32_t odonata_signal_action(int32_t signal, int32_t action);
 ODONATA_IMPORT("set_session")
 int32_t odonata_set_session(void);
 
+/**
+ * Here a snapshot of this program may be taken, by `vkctl snapshot`: returns 0 at once where nobody asked for one, 1
+ * where one was taken.  A program of which there can be one exports `odonata_resume`, a function of nothing: what is
+ * started from the snapshot begins there, with the memory and the globals as they are here, and ends where it returns.
+ */
+ODONATA_IMPORT("snapshot")
+int32_t odonata_snapshot(void);
+
 /** The node that this process runs on. */
 ODONATA_IMPORT("node_id")
 int32_t odonata_node_id(void);

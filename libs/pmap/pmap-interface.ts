@@ -76,6 +76,8 @@ export type RangeLockMode = 'SHARED' | 'EXCLUSIVE' | 'MODIFYING';
 
 /** The vmspace of one process. */
 export interface Space {
+  /** As its pmap manager calls it. */
+  readonly id?: bigint;
   readonly pid: bigint;
   /** Shared, so that the guest's thread can import it. */
   readonly memory: WebAssembly.Memory;
@@ -87,6 +89,8 @@ export interface Space {
   detach(): void;
   /** After the guest's thread ended. */
   destroy(): Promise<void>;
+  /** Ranges of dataspaces that it has mapped. */
+  mappedRanges?(): number;
   /** Private pages (4 KiB) that it touched. */
   residentPages(): number;
   /** So much of its quota is for its further threads from now on. False where that is not left: then nothing changes. */

@@ -206,6 +206,10 @@ export class Vmspace implements Space, MappedPlace {
     return this.ended ? 0 : fstatSync(this.fd).blocks / (PAGE_BYTES / 512);
   }
 
+  mappedRanges(): number {
+    return this.mappings.size;
+  }
+
   keepBeside(bytes: number): boolean {
     const { cells } = this;
     const pages = Math.ceil(bytes / PAGE_BYTES);

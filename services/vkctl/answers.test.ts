@@ -32,6 +32,7 @@ const file = join(folder, 'bytes');
 const policy = join(folder, 'west.yaml');
 const context = join(folder, 'alice.context');
 let spin: string;
+let warm: string;
 let first: { command: string };
 
 /** Words of commands whose answer was held against its schema. */
@@ -72,7 +73,7 @@ async function answer(words: string, ...args: string[]): Promise<any> {
 }
 
 beforeAll(async () => {
-  spin = await buildGuest('misbehave');
+  [spin, warm] = await Promise.all([buildGuest('misbehave'), buildGuest('warm')]);
   writeFileSync(file, 'x'.repeat(10_000));
   writeFileSync(policy, 'peers: [{ name: west, authority: ca.crt, address: "127.0.0.1:1" }]\n');
   first = (await answer('up', '--address', '127.0.0.1:0')).join;
@@ -145,6 +146,10 @@ test('each answer is what its schema says', async () => {
     answer('token', 'unix:/tmp/x.sock'),
   ]);
   await answer('gateway rm');
+  const waiting = await vkctl(['run', '-d', warm, '--mib', '1', '--rounds', '1', '--poll']);
+  await answer('snapshot take', waiting.stdout.trim(), 'warmed');
+  await answer('snapshot ls');
+  await answer('snapshot rm', 'warmed');
   // One thing looks the same, whoever tells of it.
   expect(stat).toEqual(made);
   expect(all.find(({ name }: { name: string }) => name === 'board')).toEqual(made);

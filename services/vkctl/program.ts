@@ -41,6 +41,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['wait', async () => (await import('./commands/wait.ts')).addWait],
   ['logs', async () => (await import('./commands/logs.ts')).addLogs],
   ['ds', async () => (await import('./commands/ds.ts')).addDs],
+  ['snapshot', async () => (await import('./commands/snapshot.ts')).addSnapshot],
   ['vkernel', async () => (await import('./commands/vkernel.ts')).addVkernel],
   ['apply', async () => (await import('./commands/service-apply.ts')).addApply],
   ['service', async () => (await import('./commands/service.ts')).addService],

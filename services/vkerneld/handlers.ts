@@ -9,11 +9,14 @@ import { sleeps } from './process-table.ts';
 import type { RunPlace } from './run.ts';
 import { run } from './run.ts';
 import { checkSignal } from './signals.ts';
+import type { Snapshots } from './snapshots.ts';
 import { nameOfKey } from './vkernel-child.ts';
 import { type VkernelsPlace, vkernelsHandlers } from './vkernel-handlers.ts';
 
 /** The handlers of VkernelService, over gRPC and syslink alike. */
-export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeof VkernelService> {
+export function vkernelHandlers(
+  place: RunPlace & VkernelsPlace & { readonly snapshots: Snapshots },
+): Handlers<typeof VkernelService> {
   const { node, table, vkernels } = place;
   return {
     run: (requests, ctx) => run(place, requests, ctx),
@@ -69,6 +72,8 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
       vkernels.send(process, { case: 'signal', value: { pid, signal: name } });
       return {};
     },
+
+    snapshot: (requests, ctx) => place.snapshots.take(requests, ctx),
 
     async *getLogs({ pid, follow }, ctx) {
       const { log } = table.ofTheirs(pid, node, ctx);

@@ -1,6 +1,6 @@
 import type { ProgramSpec, RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { tryAgain } from '@odonata/rpc/refusal.ts';
+import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 
 export const MODULE_BYTES = 256 * 1024 * 1024;
 /** All modules that come in at one time: they wait in memory. */
@@ -14,12 +14,17 @@ const NAME_BYTES = 255;
 const SHOWN_CHARS = 80;
 let loadingBytes = 0;
 
-/** A program whose bytes are together, and what its caller is charged for until it is handed on. */
+/** A program whose bytes are together, or that is named by the digest of them, and what its caller is charged for until it is handed on. */
+/** Of SHA-256. */
+export const DIGEST_BYTES = 32;
+
 export interface Program {
   readonly spec: ProgramSpec;
   /** In order; one or more. */
   readonly module: readonly Uint8Array[];
   release(): void;
+  /** Of one that is named by its digest, and is not there: its module is to come. */
+  readonly readModule: () => Promise<void>;
 }
 
 /** Reads the start and the module's pieces. @throws RpcError INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
@@ -48,21 +53,28 @@ export async function readProgram(
     module.push(piece);
   };
   try {
+    const { length } = spec.moduleSha256;
+    if (length !== 0 && length !== DIGEST_BYTES)
+      throw invalidField('start.module_sha256', `start.module_sha256: ${DIGEST_BYTES} bytes, not ${length}`);
     take(spec.module);
-    while (spec.module.length === 0) {
-      const event = await nextEvent(requests);
-      if (event.case === 'moduleEnd') break;
-      if (event.case !== 'module') {
-        throw new RpcError(Code.InvalidArgument, `${event.case} before the end of the module`);
-      }
-      take(event.value);
-    }
+    if (length === 0 && spec.module.length === 0) await pieces();
     checkText(spec);
   } catch (error) {
     release();
     throw error;
   }
-  return { spec, module, release };
+  return { spec, module, release, readModule: pieces };
+
+  async function pieces(): Promise<void> {
+    for (;;) {
+      const event = await nextEvent(requests);
+      if (event.case === 'moduleEnd') return;
+      if (event.case !== 'module') {
+        throw new RpcError(Code.InvalidArgument, `${event.case} before the end of the module`);
+      }
+      take(event.value);
+    }
+  }
 }
 
 /** @throws RpcError INVALID_ARGUMENT where there is none */

@@ -19,6 +19,7 @@ import type { Response } from './output-backlog.ts';
 import type { Dir, Process, ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram } from './program-spec.ts';
+import type { ProgramsThere } from './programs-there.ts';
 import { Pty } from './pty/pty.ts';
 import type { Ptys } from './pty/ptys.ts';
 import type { FoldersElsewhere } from './relatives/folders-elsewhere.ts';
@@ -52,6 +53,7 @@ export interface RunPlace {
   readonly ptys: Ptys;
   readonly uses: VkernelUses;
   readonly named: NamedConnections;
+  readonly programsThere: ProgramsThere;
   /** Whoever looked at the session of a process is gone. */
   readonly left: (process: Process) => void;
 }
@@ -100,6 +102,10 @@ export async function* run(
     // Its pmap manager may be another one than the one that was told last.
     if (place.vkernels.quotas.has(vkernel.key)) await place.uses.look();
     instance = `${place.node}/${vkernel.key}`;
+    if (await isWanted(place, program, vkernel, quotaBytes)) {
+      yield { event: { case: 'moduleWanted', value: {} } };
+      await program.readModule();
+    }
     const homes = program.spec.bare ? undefined : place.homes;
     const idMapping = folders.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
     dirs = directoriesOf(place, folders, ctx, idMapping);
@@ -116,6 +122,17 @@ export async function* run(
   // Whoever starts one in the background types nothing, not even an end.
   const typed = detach && terminal instanceof Pty ? nothing() : iterator;
   yield* tracedProgram(ctx, terminal.serve(typed, ctx, !detach), instance);
+}
+
+/** It is named by its digest, and its module has to come. */
+async function isWanted(
+  { programsThere }: RunPlace,
+  { spec, module }: Program,
+  vkernel: VkernelChild,
+  quotaBytes: number,
+): Promise<boolean> {
+  const isThere = spec.moduleSha256.length === 0 || module.some(({ length }) => length > 0);
+  return !isThere && !(await programsThere.look(vkernel, spec.moduleSha256, quotaBytes));
 }
 
 async function* nothing(): AsyncGenerator<RunRequest> {}
@@ -269,7 +286,7 @@ function start(
   const { requestId } = ctx;
   launch(place, vkernel, {
     ...{ process, module, grants, listen, named, forEveryone, requestId, beside },
-    program: { ...words, terminalStreams, memoryBytes, bare },
+    program: { ...words, terminalStreams, memoryBytes, bare, moduleSha256: spec.moduleSha256 },
   });
   return terminal;
 }

@@ -49,6 +49,7 @@ import { Parking } from './parking.ts';
 import { pmapdUses } from './pmapd-uses.ts';
 import { type Process, ProcessTable } from './process-table.ts';
 import { ProgramsFolder } from './programs-folder.ts';
+import { ProgramsThere } from './programs-there.ts';
 import { Ptys } from './pty/ptys.ts';
 import { RecordFile } from './record.ts';
 import { Asks } from './relatives/asks.ts';
@@ -65,6 +66,7 @@ import { keeperHandlers } from './services/keeper-handlers.ts';
 import { Keeping } from './services/keeping.ts';
 import { serviceMetrics } from './services/service-metrics.ts';
 import { ServiceStore } from './services/store.ts';
+import { Snapshots } from './snapshots.ts';
 import type { Terminal } from './terminal.ts';
 import { Terminals } from './terminals.ts';
 import { keyOf } from './vkernel-child.ts';
@@ -202,6 +204,8 @@ export async function serveVkerneld(
   security.countIn(metrics);
   // Before the socket below: who attaches there has knocked here.
   const door = new DescriptorDoor(sockets.directories, uids);
+  const childrenOf = (pid: bigint) => home.childrenOf(pid);
+  const snapshots = new Snapshots({ node, table, vkernels, childrenOf });
   const control = controlServer(vkernels, door, { guests: uids, security, log });
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
@@ -211,6 +215,7 @@ export async function serveVkerneld(
   table.onEnded = (pid) => {
     listeners.ended(pid);
     namedListeners.ended(pid);
+    snapshots.ended(pid);
   };
   const { tools } = sandbox.host;
   if (tools === undefined) directories.withoutMounts();
@@ -273,9 +278,10 @@ export async function serveVkerneld(
     left: (process: Process) => sessions.left(process),
     ...{ node, relatives, programMemory: config.programMemory, directories, homes, listeners, connections },
     ...{ security, table, vkernels, uses, terminals, ptys, elsewhere, named },
+    programsThere: new ProgramsThere(vkernels),
     ...{ lodges: config.lodges, lodgers: () => readShownLodgers(socketDir) },
   };
-  const handlers = vkernelHandlers(runPlace);
+  const handlers = vkernelHandlers({ ...runPlace, snapshots });
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
   const ofPeers = peerHandlers({ relatives, asks, spawns, placing, folders: served, ptys, named });

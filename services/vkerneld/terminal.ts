@@ -34,6 +34,8 @@ export class Terminal implements Watcher {
   readonly #place: TerminalPlace;
   readonly #process: Process;
   readonly #detach: boolean;
+  /** Its caller may have sent the module before it heard that nobody wants it. */
+  readonly #byDigest: boolean;
   /** Empty: its caller cannot come back. */
   readonly #name: string;
   readonly #backlog: OutputBacklog;
@@ -59,8 +61,9 @@ export class Terminal implements Watcher {
     return this.#process.pid;
   }
 
-  constructor(place: TerminalPlace, process: Process, { detach, terminal }: ProgramSpec) {
+  constructor(place: TerminalPlace, process: Process, { detach, terminal, moduleSha256 }: ProgramSpec) {
     this.#place = place;
+    this.#byDigest = moduleSha256.length > 0;
     this.#process = process;
     this.#detach = detach;
     this.#name = detach ? '' : terminal;
@@ -250,6 +253,9 @@ export class Terminal implements Watcher {
         return;
       case 'moduleEnd':
         return; // after a module that came whole with the start
+      case 'module':
+        if (this.#byDigest) return;
+        throw new RpcError(Code.InvalidArgument, 'module is asked of a program that runs');
       case undefined:
         return; // of a later version
       default:

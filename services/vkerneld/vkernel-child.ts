@@ -96,6 +96,8 @@ export class VkernelChild {
   ranOut = false;
   /** Its processes ask for input of another node; those of an older release have it sent. */
   asksInput = false;
+  /** One of an older release knows nothing of snapshots, and of programs by their digest. */
+  takesSnapshots = false;
   /** It ended by itself, or somebody else ended it. */
   hasDied = false;
 

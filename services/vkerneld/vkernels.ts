@@ -6,6 +6,8 @@ import type {
   ChildInput,
   InputAsked,
   ProcessAsks,
+  ProgramLooked,
+  SnapshotTold,
   VkernelHas,
 } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
@@ -75,6 +77,9 @@ export class Vkernels {
   onFolderRequest: ((child: VkernelChild, request: FolderRequest) => void) | undefined;
   onFolderResponse: ((child: VkernelChild, response: FolderResponse) => void) | undefined;
   onFoldersLost: ((child: VkernelChild) => void) | undefined;
+  /** What is told of a snapshot, and of a program that was looked for. */
+  onSnapshot: ((process: Process, told: SnapshotTold) => void) | undefined;
+  onProgramLooked: ((child: VkernelChild, looked: ProgramLooked) => void) | undefined;
   /** A part of the module of a child that is to go elsewhere. */
   onModulePiece: ((process: Process, data: Uint8Array) => void) | undefined;
   #stopping = false;
@@ -328,6 +333,7 @@ export class Vkernels {
       if (this.#table.find(pid) === undefined) this.#resume(this.#table.adopt(record));
     }
     child.asksInput = hello.asksInput;
+    child.takesSnapshots = hello.takesSnapshots;
     child.takeLine(line, descriptors);
     if (isOfService(child.name)) this.#tellLease(child);
     this.tellLimits(child);
@@ -356,6 +362,10 @@ export class Vkernels {
     }
     if (event.case === 'folderResponse') {
       this.onFolderResponse?.(child, event.value);
+      return;
+    }
+    if (event.case === 'programLooked') {
+      this.onProgramLooked?.(child, event.value);
       return;
     }
     const process = this.#table.find(event.value.pid);
@@ -398,6 +408,9 @@ export class Vkernels {
         return;
       case 'ask':
         this.onAsk?.(child, process, event.value);
+        return;
+      case 'snapshot':
+        this.onSnapshot?.(process, event.value);
         return;
       case 'childInput':
         this.onChildInput?.(process, event.value);

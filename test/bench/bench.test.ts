@@ -38,6 +38,7 @@ const MANY_PROCESSES: string[] = [
   'processes',
   'sequential',
   'sharing',
+  'snapshots',
   'syslink',
   'vmspaces',
   'walls',

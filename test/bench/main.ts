@@ -17,6 +17,7 @@ import { Progress } from './progress.ts';
 import { machine, summary, tableText } from './report.ts';
 import { sequential } from './sequential.ts';
 import { sharing } from './sharing.ts';
+import { snapshots } from './snapshots.ts';
 import { start } from './start.ts';
 import { memoryNote } from './supplied-memory.ts';
 import { syslink } from './syslink.ts';
@@ -34,6 +35,7 @@ const PARTS: Record<PartName, Part> = {
   processes,
   sequential,
   sharing,
+  snapshots,
   start,
   syslink,
   vmspaces,

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestCluster, until } from './cluster.ts';
 import type { Program } from './program.ts';
+import { snapshotCases } from './snapshot-cases.ts';
 
 vi.setConfig({ testTimeout: 600_000 });
 
@@ -10,10 +11,11 @@ const PAGE = 4_096;
 /** Of the image. */
 const PAGES = 2_048;
 const PROCESSES = process.env.ODONATA_LONG === undefined ? 12 : 200;
+const FRAMES_BYTES = (process.env.ODONATA_LONG === undefined ? 96 : 400) << 20;
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await TestCluster.up({ nodes: 1, framesBytes: 96 << 20 });
+  cluster = await TestCluster.up({ nodes: 2, framesBytes: FRAMES_BYTES });
 }, 150_000);
 afterAll(() => cluster?.down(), 90_000);
 
@@ -103,3 +105,5 @@ test('many processes have one copy; what each writes is its own; flushes, reads 
   }
   await until('what they had of their own is back', async () => (await frames()).own < has.own / PROCESSES);
 });
+
+snapshotCases(() => cluster);

@@ -70,6 +70,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   meet: c('meet.c'),
   rangelock: c('rangelock.c'),
   image: c('image.c'),
+  warm: c('warm.c'),
   'small-image': { ...c('image.c'), flags: [...C_FLAGS, '-DPAGES=400'] },
   peek: c('peek.c'),
   wide: c('wide.c'),

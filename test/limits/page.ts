@@ -55,6 +55,10 @@ import {
   LISTENERS_OF_PROCESS,
 } from '../../services/vkerneld/names/named-listeners.ts';
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
+import { UNDER_WAY_MAX as SNAPSHOTS_MAX } from '../../services/vkerneld/snapshots.ts';
+import { BYTES_MAX as COMPILED_BYTES } from '../../services/vkerneld/vkernel/compiled-programs.ts';
+import { HELD_MS } from '../../services/vkerneld/vkernel/snapshots/snapshot-point.ts';
+import { GLOBALS_MAX } from '../../services/vkerneld/vkernel/wasm/snapshotable.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
 import { DEFINED_MAX } from '../../services/vkerneld/vkernel-quotas.ts';
 import { NODE_LIMITS } from './node-limits.ts';
@@ -187,6 +191,21 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a node', 'virtual kernels of which it was said what they may have', count(DEFINED_MAX), EXHAUSTED],
     ['a program', 'bytes of its module', size(MODULE_BYTES), INVALID],
     ['a node', 'bytes of modules on their way in', size(LOADING_BYTES), EXHAUSTED],
+    [
+      'a virtual kernel',
+      'bytes of what it compiled, kept for a minute',
+      size(COMPILED_BYTES),
+      'the oldest go: the module is sent again',
+    ],
+    ['a node', 'snapshots that are being taken', count(SNAPSHOTS_MAX), EXHAUSTED],
+    [
+      'a snapshot',
+      'milliseconds that its process is held',
+      count(HELD_MS),
+      'FAILED_PRECONDITION: it went on',
+    ],
+    ['a snapshot', 'bytes that are not zeros, with the module', size(MODULE_BYTES), EXHAUSTED],
+    ['a snapshot', 'globals that can change', count(GLOBALS_MAX), 'FAILED_PRECONDITION'],
     ['a process', 'JavaScript heap of its thread', 'a quarter of its quota', 'SIGKILL', '`--memory`'],
     [
       'a virtual kernel',

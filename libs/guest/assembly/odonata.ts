@@ -92,6 +92,15 @@ declare function ds_signal_action(signal: i32, action: i32): i32;
 @external("odonata", "set_session")
 declare function ds_set_session(): i32;
 
+/**
+ * Here a snapshot of this program may be taken, by `vkctl snapshot`: returns 0 at once where nobody asked for one, 1
+ * where one was taken.  A program of which there can be one exports `odonata_resume`, a function of nothing: what is
+ * started from the snapshot begins there, with the memory and the globals as they are here, and ends where it
+ * returns.
+ */
+// @ts-ignore: decorator
+@external("odonata", "snapshot")
+export declare function snapshot(): i32;
 /** The node that this process runs on. */
 // @ts-ignore: decorator
 @external("odonata", "node_id")

@@ -396,6 +396,15 @@ func SignalAction(signal int32, action int32) int32
 //go:noescape
 func SetSession() int32
 
+// Here a snapshot of this program may be taken, by `vkctl snapshot`: returns 0 at once where nobody asked for one, 1
+// where one was taken.  A program of which there can be one exports `odonata_resume`, a function of nothing: what is
+// started from the snapshot begins there, with the memory and the globals as they are here, and ends where it
+// returns.
+//
+//go:wasmimport odonata snapshot
+//go:noescape
+func Snapshot() int32
+
 // The node that this process runs on.
 //
 //go:wasmimport odonata node_id

@@ -689,6 +689,11 @@ export const odonata = {
       result: 'errno',
       errors: { EPERM: 'others are in a group that it leads' },
     },
+    snapshot: {
+      doc: 'Here a snapshot of this program may be taken, by `vkctl snapshot`: returns 0 at once where nobody asked for one, 1 where one was taken.  A program of which there can be one exports `odonata_resume`, a function of nothing: what is started from the snapshot begins there, with the memory and the globals as they are here, and ends where it returns.',
+      parameters: [],
+      result: 'i32',
+    },
     node_id: { doc: 'The node that this process runs on.', parameters: [], result: 'i32' },
     vkernel_id: { doc: 'The virtual kernel, numbered within its node.', parameters: [], result: 'i32' },
     process_id: { doc: "This process's cluster-wide pid.", parameters: [], result: 'i64' },

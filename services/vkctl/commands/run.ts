@@ -2,7 +2,7 @@ import { posix, resolve } from 'node:path';
 import { clientReason } from '@odonata/client/client-error.ts';
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Place } from '@odonata/client/placement.ts';
-import type { ProgramRun, ProgramSpec } from '@odonata/client/program-run.ts';
+import type { ModuleByDigest, ProgramRun, ProgramSpec } from '@odonata/client/program-run.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { type Command, Option } from 'commander';
@@ -35,6 +35,8 @@ export interface RunOptions extends ClusterOption {
   interactive?: boolean;
   tty?: boolean;
   detachKeys?: string;
+  /** The name of a snapshot, in the place of a program. */
+  from?: string;
   /** With what this process has: see "vkctl exec". */
   beside?: bigint;
   /** Its virtual kernel is there already. */
@@ -64,14 +66,18 @@ export function addRun(program: Command): void {
   const command = program
     .command('run')
     .summary('run a WASI program')
-    .usage('[options] <prog.wasm> [args...]')
+    .usage('[options] <prog.wasm> [args...]\n       vkctl run [options] --from <snapshot> [args...]')
     .description(
       'Runs a WASI program in a virtual kernel, as if it ran here: its standard streams are ours, ' +
         'Ctrl-C is its SIGINT (twice: SIGKILL), and its exit code is our exit code. At a terminal it knows so; ' +
         'arguments and variables reach it byte for byte.',
     )
-    .argument('<program>', 'a WASI preview 1 module')
+    .argument('[program]', 'a WASI preview 1 module')
     .argument('[args...]', 'its arguments')
+    .option(
+      '--from <snapshot>',
+      'no file, but a program as it was when "vkctl snapshot" was said of it: it begins at its odonata_resume',
+    )
     .option('-i, --interactive', 'its standard input is ours (as without it; with -t as others have it: -it)')
     .option(
       '-t, --tty',
@@ -141,6 +147,7 @@ export function addRun(program: Command): void {
     ['vkctl run --listen 8080 server.wasm', 'after: vkctl up --allow-listen 8080'],
     ['vkctl run -d --listen-on web server.wasm', 'programs of yours connect to it by the name web'],
     ['vkctl run -d --json server.wasm | jq .pid', 'for a program'],
+    ['vkctl run --from warm a b', 'as a snapshot has it: vkctl snapshot PID warm'],
     ['cat in | vkctl run --memory 64M sort.wasm > out', 'as a filter'],
   ]);
 }
@@ -150,7 +157,15 @@ const DEFAULT_VKERNEL = 'default';
 /** NAME, or NODE/NAME. */
 const VKERNEL = /^([^/]+\/)?[a-z0-9][a-z0-9-]{0,31}$/;
 
-export async function run(path: string, args: string[], options: RunOptions): Promise<void> {
+export async function run(named: string | undefined, more: string[], options: RunOptions): Promise<void> {
+  const { from } = options;
+  if (named === undefined && from === undefined)
+    throw new Failure('run: which program is missing', {
+      fix: 'Give a program, or --from SNAPSHOT.',
+      exitCode: EXIT.usage,
+    });
+  const args = from === undefined || named === undefined ? more : [named, ...more];
+  const path = from === undefined ? named! : `--from ${from}`;
   if (options.vkernel !== undefined && !VKERNEL.test(options.vkernel))
     throw new Failure(`--vkernel: "${options.vkernel}" is no name of a virtual kernel`, {
       fix: 'Use NAME or NODE/NAME, a NAME of 1 to 32 of a-z, 0-9 and -.',
@@ -179,9 +194,9 @@ export async function run(path: string, args: string[], options: RunOptions): Pr
     ...programEnvironment((options.env ?? []).map((text) => variable(text, words))),
   };
   words.expectNoMore();
-  const { name, module } = readProgram(path);
+  const file = from === undefined ? readProgram(path) : undefined;
   const spec: ProgramSpec = {
-    name,
+    name: file?.name ?? from!,
     ...given,
     ...(options.tty && { terminalSize: new OwnTerminal(keys).size }),
     beside: options.beside ?? 0n,
@@ -202,6 +217,7 @@ export async function run(path: string, args: string[], options: RunOptions): Pr
     const runIt = () =>
       withCluster(options, async (to) => {
         const { beside } = options;
+        const module = file?.module ?? (await opened(to, from!, spec));
         const place =
           beside === undefined
             ? await to.programs.place({ ...options, memoryBytes: spec.memoryBytes })
@@ -220,11 +236,18 @@ export async function run(path: string, args: string[], options: RunOptions): Pr
   }
 }
 
+/** The module of a snapshot; the program is called what it was. */
+async function opened({ snapshots }: Cluster, from: string, spec: ProgramSpec): Promise<ModuleByDigest> {
+  const { header, module } = await snapshots.open(from);
+  spec.name = header.program || from;
+  return module;
+}
+
 async function runDetached(
   { programs }: Cluster,
   place: Place,
   spec: ProgramSpec,
-  module: Uint8Array,
+  module: Uint8Array | ModuleByDigest,
   options: RunOptions,
 ): Promise<number> {
   try {
@@ -250,7 +273,7 @@ export async function runHere(
   to: Cluster,
   place: Place,
   spec: ProgramSpec,
-  module: Uint8Array,
+  module: Uint8Array | ModuleByDigest,
   { isHere, input }: { isHere: boolean; input: boolean },
 ): Promise<number> {
   const abort = new AbortController();

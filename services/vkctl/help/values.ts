@@ -46,6 +46,9 @@ const vkernels: Ask = (cluster) =>
 const dataspaces: Ask = (cluster) =>
   withCluster({ cluster }, async (to) => named((await to.dataspaces.records()).map(({ name }) => name)));
 
+const snapshots: Ask = (cluster) =>
+  withCluster({ cluster }, async (to) => named((await to.snapshots.list()).map(({ name }) => name)));
+
 const nodes: Ask = (cluster) =>
   withCluster({ cluster }, async ({ connection }) =>
     named((await connection.nodes()).map(({ name }) => name)),
@@ -78,6 +81,10 @@ const FILES = 'files';
 /** By the end of `COMMAND ARGUMENT` or `COMMAND --OPTION`, the longer one first. */
 const SOURCES: readonly (readonly [end: string, ask: Ask | typeof FILES])[] = [
   ['kill pid', processes(false)],
+  ['snapshot take pid', processes(false)],
+  ['snapshot take name', () => []],
+  ['snapshot rm name', snapshots],
+  ['run --from', snapshots],
   ['wait pid', processes(false)],
   ['logs pid', processes(true)],
   ['pmap flush pid', processes(false)],

@@ -7,6 +7,7 @@ import * as machine from './machine.ts';
 import * as person from './person.ts';
 import * as process from './process.ts';
 import * as service from './service.ts';
+import * as snapshot from './snapshot.ts';
 import * as syslink from './syslink.ts';
 import * as vkernel from './vkernel.ts';
 
@@ -60,6 +61,9 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'ds rm': list(dataspace.removed),
   'ds chmod': list(dataspace.dataspaceRecord),
   'ds chown': list(dataspace.dataspaceRecord),
+  'snapshot take': one(snapshot.taken),
+  'snapshot ls': list(snapshot.snapshot),
+  'snapshot rm': list(snapshot.removed),
   'vkernel ls': list(vkernel.vkernel),
   'vkernel create': list(z.union([vkernel.vkernel, vkernel.lodging])),
   'vkernel set': list(z.union([vkernel.vkernel, vkernel.lodging])),

@@ -12,6 +12,7 @@ const needs = {
   spawns: false,
   image: undefined,
   threads: undefined,
+  snapshot: undefined,
 };
 const program = () => ({ module: new WebAssembly.Module(EMPTY), needs });
 const MIB = 2 ** 20;
@@ -27,11 +28,11 @@ test('a program is found by its bytes and quota, and by no others', () => {
 
 test('so many bytes and programs are kept, those that were used last; one that is larger is not', () => {
   const programs = new CompiledPrograms();
-  for (const name of ['a', 'b', 'c']) programs.keep(name, program(), 10 * MIB);
+  for (const name of ['a', 'b', 'c']) programs.keep(name, program(), 45 * MIB);
   programs.find('a');
-  programs.keep('d', program(), 10 * MIB);
+  programs.keep('d', program(), 45 * MIB);
   expect(['a', 'b', 'c', 'd'].filter((name) => programs.find(name) !== undefined)).toEqual(['a', 'c', 'd']);
-  programs.keep('large', program(), 33 * MIB);
+  programs.keep('large', program(), 145 * MIB);
   expect(programs.find('large')).toBeUndefined();
   for (let i = 0; i < 100; i++) programs.keep(`small ${i}`, program(), 8);
   expect(programs.find('small 36')).toBeDefined();

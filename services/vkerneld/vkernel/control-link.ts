@@ -41,7 +41,7 @@ const abandonedAfterMs = 30_000;
 const connectMaxMs = 1_000;
 /** Told to nobody while there is no line: who waits for an answer is told so with the next one, or by time. */
 const LOST: ReadonlySet<KernelEvent['case']> = new Set([
-  ...(['usage', 'look', 'folderRequest', 'folderResponse'] as const),
+  ...(['usage', 'look', 'folderRequest', 'folderResponse', 'snapshot', 'programLooked'] as const),
   // Of ways that are gone with it.
   ...(['inputAsked', 'childClosed', 'childInput', 'childTaken'] as const),
 ]);
@@ -191,6 +191,7 @@ export class ControlLink {
         wire: wireSpoken(),
         descriptorToken,
         asksInput: true,
+        takesSnapshots: true,
       };
       stream.write({ event: { case: 'hello', value: who } });
       const unsent = this.#unsent;

@@ -27,6 +27,7 @@ import { odonataImports } from './odonata-calls.ts';
 import { OutputWriter } from './output-ring.ts';
 import { compileProgram } from './program.ts';
 import { SignalGate } from './signal-state.ts';
+import { SnapshotCell } from './snapshots/snapshot-cell.ts';
 import { bugText, oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
 import { ConnectionTable } from './wasi/connection-table.ts';
@@ -129,8 +130,8 @@ function descriptorsOf(start: StartGuest, kernel: KernelCaller): DescriptorTable
   return descriptors;
 }
 
-/** What the process begins with. */
-function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounted: MountedFiles): void {
+/** What the process begins with. @returns how many of it any start of the program has, and not this one alone */
+function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounted: MountedFiles): number {
   for (const stream of [0, 1, 2] as const) {
     const isTerminal = start.terminals[stream] === true;
     descriptors.add({ kind: 'stream', stream, isTerminal, flags: 0, rights: streamRights, inheriting: 0n });
@@ -146,7 +147,9 @@ function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounte
     }
   }
   addNowhere(descriptors, start.grants, mounted);
+  const began = Math.max(-1, ...descriptors.numbers()) + 1;
   for (const given of start.given) openGiven(descriptors, given);
+  return began;
 }
 
 /** As systemd has it: how many listeners there are, from descriptor 3 on. */
@@ -179,7 +182,7 @@ function instantiate(
   const descriptors = descriptorsOf(start, kernel);
   const mounted = new MountedFiles((request) => kernel.call({ call: 'file', request }));
   descriptors.closeMounted = (handle) => void mounted.ask({ op: 'close', handle });
-  if (thread === FIRST) openDescriptors(start, descriptors, mounted);
+  const began = thread === FIRST ? openDescriptors(start, descriptors, mounted) : 0;
   if (start.limits !== undefined) {
     const limits = new Limits(start.limits.memory, start.limits.place, start.limits.numbers);
     // What it begins with counts, and is not refused.
@@ -207,6 +210,11 @@ function instantiate(
   const { exports } = gate.inProgram(
     () => new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports),
   );
+  if (thread === FIRST && start.snapshot !== undefined) {
+    const { memory: shared, globals } = start.snapshot;
+    const cell = new SnapshotCell(globals.length, shared);
+    kernel.snapshot = { cell, note: cell.noter(exports, globals, began) };
+  }
   const { odonata_signal: handler } = exports;
   if (thread === FIRST && typeof handler === 'function') gate.handler = handler as (signal: number) => void;
   new AtomicWait(start.waits, memory, place).serve(exports);

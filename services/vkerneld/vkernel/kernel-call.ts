@@ -16,6 +16,7 @@ import type { DeviceName } from './wasi/mounts/devices.ts';
 import type { FileRequest } from './wasi/mounts/file-request.ts';
 import type { Word } from './wasi/system.ts';
 import type { ProgramImage } from './wasm/image.ts';
+import type { Snapshotable, SnapshotGlobal } from './wasm/snapshotable.ts';
 
 const turnWord = 0;
 const errnoWord = 1;
@@ -57,6 +58,8 @@ export type GivenDescriptor = {
 );
 
 export type KernelRequest =
+  /** Somebody asked for a snapshot, and here it may be taken. */
+  | { readonly call: 'snapshot' }
   | { readonly call: 'stdin_read'; readonly maxBytes: number; readonly nonblock: boolean }
   | { readonly call: 'stdin_poll'; readonly timeoutMs: number }
   | {
@@ -222,6 +225,8 @@ export interface PreparedGuest {
   readonly image: ProgramImage | undefined;
   /** Of a program that starts threads: what each of them runs, and what its tables take in each. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
+  /** Whether there may be snapshots of it; undefined: it does not ask for that. */
+  readonly snapshot: Snapshotable | undefined;
 }
 
 /** To a guest's thread that the program started, instead of the two others; when it returned, the next one may come. */
@@ -267,6 +272,10 @@ export interface StartGuest {
   readonly given: readonly GivenDescriptor[];
   /** What its memory begins with, where it is the thread that writes it. */
   readonly image: ProgramImage | undefined;
+  /** Of a program of which there may be snapshots: snapshots/snapshot-cell.ts. */
+  readonly snapshot?:
+    | { readonly memory: SharedArrayBuffer; readonly globals: readonly SnapshotGlobal[] }
+    | undefined;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;
@@ -288,6 +297,8 @@ export class KernelCaller {
   readonly #channel: SharedArrayBuffer;
   readonly #lease: LeaseWatch;
   readonly #post: (message: GuestMessage) => void;
+  /** Of a program of which there may be snapshots: what its globals are at a call. */
+  snapshot: { readonly cell: { readonly asked: boolean }; readonly note: () => void } | undefined;
 
   constructor(channel: SharedArrayBuffer, lease: LeaseCell, post: (message: GuestMessage) => void) {
     this.#channel = channel;
@@ -317,6 +328,7 @@ export class KernelCaller {
 
   /** Blocks until the main thread has answered. */
   call(request: KernelRequest): KernelAnswer {
+    this.snapshot?.note();
     Atomics.store(this.#words, turnWord, 0);
     this.#post({ kind: 'request', request });
     while (Atomics.load(this.#words, turnWord) === 0) Atomics.wait(this.#words, turnWord, 0);

@@ -13,6 +13,7 @@ import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
+import { promisedProgram, promiseProgram } from './compiled-programs.ts';
 import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
@@ -29,6 +30,7 @@ import { ProcessesAsked } from './processes-asked.ts';
 import { terminalsOf } from './relations.ts';
 import { relayedOf, relaysOf } from './relays.ts';
 import { RemoteStreams } from './remote-streams.ts';
+import { SnapshotDesk } from './snapshots/snapshot-desk.ts';
 import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
 import { descriptorsMax } from './wasi/descriptor-table.ts';
@@ -90,6 +92,7 @@ export class Kernel {
   readonly #connections: ConnectionsAsked;
   readonly #asked: ProcessesAsked;
   readonly #remote: RemoteStreams;
+  readonly #snapshots: SnapshotDesk;
   readonly #limits = new Limits();
   readonly #home = new HomeSize(this.#limits, () => this.#reportHas());
   #lastHas = '';
@@ -101,6 +104,10 @@ export class Kernel {
     const { send, takeConnection: take } = options;
     this.#connections = new ConnectionsAsked({ send, take });
     this.#asked = new ProcessesAsked(send);
+    this.#snapshots = new SnapshotDesk(
+      (pid) => this.#running.get(pid)?.process.snapshot ?? 'it ended',
+      (pid, number, what) => send({ case: 'snapshot', value: { pid, number, what } }),
+    );
     this.#remote = new RemoteStreams(send, this.#limits);
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
@@ -152,6 +159,15 @@ export class Kernel {
         if (process !== undefined) this.#closeOutput(process, event.value.stream === StdStream.ERR ? 2 : 1);
         return;
       }
+      case 'snapshot':
+        this.#snapshots.order(event.value);
+        return;
+      case 'programLook': {
+        const { number, moduleSha256, memoryBytes } = event.value;
+        const there = promiseProgram(moduleSha256, quotaOf(memoryBytes));
+        this.#options.send({ case: 'programLooked', value: { number, there } });
+        return;
+      }
       case 'answered':
         this.#asked.answered(event.value);
         return;
@@ -183,6 +199,7 @@ export class Kernel {
     this.#connections.onReattached();
     this.#remote.onReattached();
     this.#asked.onReattached();
+    this.#snapshots.onReattached();
   }
 
   /** Undefined: the home has no bound, or nobody has it. */
@@ -243,11 +260,19 @@ export class Kernel {
     }
     log.debug({ program: program.name }, 'process starts');
     const quotaBytes = quotaOf(program.memoryBytes);
+    const { moduleSha256 } = program;
+    const isSent = moduleSha256.length === 0 || pieces !== undefined || program.module.length > 0;
+    const compiled = isSent ? undefined : promisedProgram(moduleSha256, quotaBytes);
+    if (!isSent && compiled === undefined) {
+      refuse('its module is not there any more: start it once more');
+      return;
+    }
     const { input = false, output = false, error = false } = program.terminalStreams ?? {};
     const spec = {
       pid,
       name: program.name,
       module: program.module.length > 0 ? unshared(program.module) : joined(pieces?.data ?? []),
+      compiled,
       args: wordsOf(program.args, program.rawArgs),
       env: [
         // The first one of a name counts.
@@ -363,6 +388,7 @@ export class Kernel {
           this.#asked.ended(pid);
           // Before it may be parked: it may have left something.
           this.#reportHas();
+          this.#snapshots.ended(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
           if (this.#isEmpty()) this.#onEmpty?.();
@@ -458,5 +484,11 @@ function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(Buffer.concat(pieces));
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }

@@ -192,6 +192,10 @@ export function odonataImports(
       expectSuccess(kernel.call({ call: 'name_range', dataspace, offset, length, name }));
     },
     ...relationCalls(memory, kernel, descriptors, gate),
+    snapshot: () => {
+      if (kernel.snapshot?.cell.asked !== true) return 0;
+      return kernel.call({ call: 'snapshot' }).errno === Errno.success ? 1 : 0;
+    },
     wait32: (address: number, expected: number, timeoutNs: bigint) => {
       if (memory.atomicU32(address) !== expected) return Errno.again;
       const timeoutMs = timeoutNs < 0n ? -1n : (timeoutNs + nsPerMs - 1n) / nsPerMs;

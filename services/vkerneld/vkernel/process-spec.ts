@@ -1,5 +1,6 @@
 // What a process is made of, what it needs around it, and what it tells.
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
+import type { CompiledProgram } from './compiled-programs.ts';
 import type { Connected, ConnectionRequest } from './connections-asked.ts';
 import type { HeldDescriptor } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
@@ -15,6 +16,8 @@ export interface ProcessSpec {
   readonly pid: bigint;
   readonly name: string;
   readonly module: Uint8Array<ArrayBuffer>;
+  /** In the place of a module: it was compiled before. */
+  readonly compiled?: CompiledProgram | undefined;
   readonly args: readonly Word[];
   readonly env: readonly Word[];
   /** Which standard streams are a terminal, by number; missing: none. */

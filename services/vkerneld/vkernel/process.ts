@@ -49,6 +49,9 @@ import type {
 import { Relations } from './relations.ts';
 import type { OwnStreams } from './remote-streams.ts';
 import { createSignals, SignalState } from './signal-state.ts';
+import { SnapshotCell } from './snapshots/snapshot-cell.ts';
+import type { SnapshotOf } from './snapshots/snapshot-desk.ts';
+import { SnapshotPoint } from './snapshots/snapshot-point.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { Transfers } from './transfers.ts';
@@ -96,7 +99,9 @@ export class Process {
   /** Signals that would end it, while it is stopped. */
   readonly #held = new Set<string>();
   readonly #relations: Relations;
-  /** Of one that may start children of its own program. */
+  /** Why there may be no snapshot of it; or what it takes for one. */
+  #snapshot: SnapshotOf | string = 'it is still being loaded';
+  /** Of one that may start children of its own program, or of which there may be snapshots. */
   #module: Uint8Array<ArrayBuffer> | undefined;
   #space: Space | undefined;
   #exit: ProcessExit | undefined;
@@ -231,9 +236,10 @@ export class Process {
     const broken = (error: Error): void => void this.#end(this.#broken(error));
     this.#first.listen(pid, (message) => this.#onMessage(this.#first, message), broken);
     const answer = Promise.race([this.#prepared.promise, this.#ending.promise]);
-    const needs = await prepareProgram(this.#first, spec, answer);
-    if (needs === undefined || this.#exit !== undefined) return;
-    if (needs.spawns) this.#module = spec.module;
+    const program = await prepareProgram(this.#first, spec, answer);
+    if (program === undefined || this.#exit !== undefined) return;
+    const { needs } = program;
+    this.#module = program.bytes;
     const { initialPages, maximumPages, besideBytes, image } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const onWatched = (on: boolean): void => this.#transfers.watched(on);
@@ -250,7 +256,8 @@ export class Process {
     this.#space = space;
     this.#transfers.use(space);
     if (this.#exit !== undefined) return;
-    this.#first.calls = this.#callsOf(this.#first, space);
+    const point = this.#snapshotPoint(name, needs, space);
+    this.#first.calls = this.#callsOf(this.#first, space, point?.point);
     const start: StartGuest = {
       memory: space.memory,
       channel: this.#first.channel,
@@ -268,6 +275,7 @@ export class Process {
       ...{ signals: this.#signals, bell: this.#signalState.bell },
       given: this.#given,
       image: space.hasImage ? undefined : image,
+      snapshot: point?.shared,
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
@@ -278,7 +286,30 @@ export class Process {
     this.#first.worker?.postMessage(start);
   }
 
-  #callsOf(thread: GuestThread, space: Space): SystemCalls {
+  /** Whether there may be a snapshot of it; else why not. */
+  get snapshot(): SnapshotOf | string {
+    return this.#snapshot;
+  }
+
+  #snapshotPoint(name: string, { snapshot }: PreparedGuest, space: Space) {
+    const { limits } = this.#around;
+    if (snapshot === undefined || 'refused' in snapshot || limits === undefined) {
+      const none = 'its program exports no odonata_resume, as a clone of a snapshot does not, either';
+      this.#snapshot = snapshot !== undefined && 'refused' in snapshot ? snapshot.refused : none;
+      return undefined;
+    }
+    const { globals } = snapshot;
+    const cell = new SnapshotCell(globals.length);
+    const point = new SnapshotPoint({
+      ...{ cell, globals, numbers: new Uint8Array(limits.numbers) },
+      memoryBytes: () => space.memory.buffer.byteLength,
+      mappedRanges: () => space.mappedRanges?.() ?? 0,
+    });
+    this.#snapshot = { name, vmspace: space.id ?? 0n, module: this.#module ?? new Uint8Array(), point };
+    return { point, shared: { memory: cell.memory, globals } };
+  }
+
+  #callsOf(thread: GuestThread, space: Space, snapshot?: SnapshotPoint): SystemCalls {
     const network = {
       connect: this.#around.connect,
       connections: this.#connections,
@@ -290,6 +321,7 @@ export class Process {
         ...{ space, input: this.input, network, host: this.#host, files: this.#files },
         ...{ spawn, relations: this.#relations, mayRead: (isOver) => this.#mayRead(isOver) },
         isDue: () => thread === this.#first && this.#signalState.isDue,
+        snapshot,
       },
       thread.answerer,
       this.#events,

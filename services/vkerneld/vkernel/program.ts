@@ -8,6 +8,7 @@ import { preview1Types } from './wasi/preview1.ts';
 import type { ProgramImage } from './wasm/image.ts';
 import { prepareModule } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
+import type { Snapshotable } from './wasm/snapshotable.ts';
 import { TYPES_SEEN_MAX, type TypesSeen } from './wasm/types-seen.ts';
 
 // What prepareModule says of functions is read.
@@ -33,6 +34,8 @@ export interface Program {
   readonly image: ProgramImage | undefined;
   /** Where it starts threads. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
+  /** Where it exports `odonata_resume`. */
+  readonly snapshot: Snapshotable | undefined;
 }
 
 function withoutStart(module: WebAssembly.Module): string {
@@ -62,10 +65,10 @@ export async function compileProgram(
   }
   const entry = WebAssembly.Module.exports(module).find(({ name }) => name === '_start');
   if (entry?.kind !== 'function' && !prepared.hasStartSection) throw new ModuleError(withoutStart(module));
-  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes, image } = prepared;
+  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes, image, snapshot } = prepared;
   const threads = startsThreads ? { module, instanceBytes: tableBytes } : undefined;
   const spawns = WebAssembly.Module.imports(module).some(
     (each) => each.module === 'odonata' && each.name === 'spawn',
   );
-  return { module, initialPages, maximumPages, besideBytes, spawns, image, threads };
+  return { module, initialPages, maximumPages, besideBytes, spawns, image, threads, snapshot };
 }

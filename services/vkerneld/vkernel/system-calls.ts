@@ -12,6 +12,7 @@ import { packWords, payloadBytesMax } from './kernel-call.ts';
 import type { ProcessFiles } from './mounts/process-files.ts';
 import type { NamedListening } from './named-listening.ts';
 import type { Relations } from './relations.ts';
+import type { SnapshotPoint } from './snapshots/snapshot-point.ts';
 import type { StandardInput } from './standard-input.ts';
 import type { ConnectionTable } from './wasi/connection-table.ts';
 import { Errno } from './wasi/errno.ts';
@@ -43,6 +44,8 @@ export interface ProcessParts {
   readonly isDue: () => boolean;
   /** Standard input is there for it: an errno, or 0. */
   readonly mayRead: (isOver: () => boolean) => Promise<number>;
+  /** Of the first thread of a program of which there may be snapshots. */
+  readonly snapshot?: SnapshotPoint | undefined;
 }
 
 const ONE_WAY = { write: 1 } as const;
@@ -83,6 +86,7 @@ export class SystemCalls {
     this.#turn += 1;
     const turn = this.#turn;
     this.#waits = INTERRUPTIBLE.has(request.call);
+    this.#parts.snapshot?.arrives(request);
     try {
       const running = this.#run(request, () => turn !== this.#turn);
       // One came while the thread was on its way here: nobody would tell this call. What need not wait is answered first.
@@ -96,18 +100,26 @@ export class SystemCalls {
         return;
       }
       this.#waits = false;
-      if (typeof result === 'number') this.#answerer.answer(result);
-      else this.#answerer.answer(Errno.success, result);
+      if (typeof result === 'number') this.#answer(result);
+      else this.#answer(Errno.success, result);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#waits = false;
       if (!(error instanceof PmapError)) {
         this.#listener.troubled(`${request.call} failed`, error);
-        this.#answerer.answer(Errno.io);
+        this.#answer(Errno.io);
         return;
       }
-      this.#answerer.answer(error.errno);
+      this.#answer(error.errno);
     }
+  }
+
+  /** While it is held for a snapshot, later. */
+  #answer(errno: number, payload?: Uint8Array): void {
+    const answer = (): void => this.#answerer.answer(errno, payload);
+    const { snapshot } = this.#parts;
+    if (snapshot === undefined) answer();
+    else snapshot.answer(answer);
   }
 
   /** A handler is to run: what its thread waits for ends with EINTR. */
@@ -117,7 +129,7 @@ export class SystemCalls {
     this.#turn += 1;
     this.#cancelWait();
     this.#parts.relations.cancel();
-    this.#answerer.answer(Errno.intr);
+    this.#answer(Errno.intr);
   }
 
   /** The process ends. */
@@ -135,6 +147,8 @@ export class SystemCalls {
   async #run(request: KernelRequest, isOver: () => boolean): Promise<Uint8Array | number> {
     const space = this.#space;
     switch (request.call) {
+      case 'snapshot':
+        return nothing;
       case 'stdin_read':
         return this.#read(request.maxBytes, request.nonblock, isOver);
       case 'stdin_poll': {
@@ -161,10 +175,12 @@ export class SystemCalls {
       case 'lock': {
         const { dataspace, begin, endInclusive, mode, timeoutMs } = request;
         await space.lock(dataspace, begin, endInclusive, mode, timeoutMs);
+        this.#parts.snapshot?.locked({ dataspace, begin, endInclusive });
         return nothing;
       }
       case 'unlock':
         await space.unlock(request.dataspace, request.begin, request.endInclusive);
+        this.#parts.snapshot?.unlocked(request);
         return nothing;
       case 'barrier':
         await space.barrier(request.dataspace, request.meeting, request.timeoutMs);

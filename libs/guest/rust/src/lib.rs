@@ -307,6 +307,12 @@ extern "C" {
     /// Makes a session and a process group of this process alone.
     pub fn set_session() -> i32;
 
+    /// Here a snapshot of this program may be taken, by `vkctl snapshot`: returns 0 at once where nobody asked for
+    /// one, 1 where one was taken.  A program of which there can be one exports `odonata_resume`, a function of
+    /// nothing: what is started from the snapshot begins there, with the memory and the globals as they are here, and
+    /// ends where it returns.
+    pub fn snapshot() -> i32;
+
     /// The node that this process runs on.
     pub fn node_id() -> i32;
 

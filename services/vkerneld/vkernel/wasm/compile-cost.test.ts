@@ -1,10 +1,10 @@
 // Programs that are small, and that V8 would take gigabytes to compile: each is refused by one line, and counts if its quota
 // has room. What programs there are is let through.
 import { execFileSync } from 'node:child_process';
+import { concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LONG } from '../../../../test/long.ts';
-import { concat, unsignedLeb } from './binary.ts';
 import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
 import { prepareModule } from './module.ts';
 import {

@@ -25,7 +25,7 @@
 // values by few bytes: a call or a branch that carries a thousand, 15 to 20 bytes each, 5,000 functions of 230 bytes, 1.4 GiB; and
 // what sets all locals at the start of a function. So these are summed up over all functions that there are.
 
-import type { BinaryReader } from './binary.ts';
+import type { BinaryReader } from '@odonata/guest/wasm/binary.ts';
 import { type Arity, type Frame, type FunctionTypes, frameOf, NO_ARITY } from './function-frame.ts';
 import { ModuleError } from './module-error.ts';
 import { COST, number, prefixed, simple } from './opcodes.ts';

@@ -1,6 +1,6 @@
 // What a function has before its first instruction: of its type, and of the locals that it declares.
 
-import type { BinaryReader } from './binary.ts';
+import type { BinaryReader } from '@odonata/guest/wasm/binary.ts';
 import { ModuleError } from './module-error.ts';
 
 /** Of a function, by the index of its type. */

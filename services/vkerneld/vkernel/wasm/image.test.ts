@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { assemble } from '../testdata/programs.ts';
-import { IMAGE_PAGES_MIN, PAGE_BYTES } from './image.ts';
+import { IMAGE_PAGES_MIN, IMAGE_SPANS_MAX, PAGE_BYTES } from './image.ts';
 import { prepareModule } from './module.ts';
 
 const MEMORY_BYTES = 20 * 65_536;
@@ -87,4 +87,33 @@ test('little is no image, zeros are in none, and what does not fit is left to V8
   expect(pages(holed)).toBeLessThan(80);
   const beyond = moduleOf([{ address: MEMORY_BYTES - 1, bytes: some(300_000, 1) }], some(1, 1));
   expect(prepareModule(beyond, () => true).image).toBeUndefined();
+});
+
+test('more places than there may be become fewer, where not more zeros come along than bytes', () => {
+  const places = 100;
+  const held = 20;
+  const image = (apartPages: number) => {
+    // A byte of each page.
+    const segments = Array.from({ length: places * held }, (_, i) => ({
+      address: (Math.floor(i / held) * (held + apartPages) + (i % held)) * PAGE_BYTES + i,
+      bytes: Uint8Array.of((i % 255) + 1),
+    }));
+    const module = assemble(`(module (memory 1000)
+      ${segments.map(({ address, bytes }) => `(data (i32.const ${address}) ${text(bytes)})`).join('\n')}
+      (func (export "_start")))`);
+    return { segments, image: prepareModule(module, () => true).image };
+  };
+  const { segments, image: made } = image(18);
+  expect(made!.spans.length).toBeLessThanOrEqual(IMAGE_SPANS_MAX);
+  expect(made!.bytes.length / PAGE_BYTES).toBeLessThanOrEqual(2 * places * held);
+  const seen = new Uint8Array(1_000 * 65_536);
+  for (const { firstPage, pageCount, imagePage } of made!.spans)
+    seen.set(
+      made!.bytes.subarray(imagePage * PAGE_BYTES, (imagePage + pageCount) * PAGE_BYTES),
+      firstPage * PAGE_BYTES,
+    );
+  const wanted = new Uint8Array(seen.length);
+  for (const { address, bytes } of segments) wanted.set(bytes, address);
+  expect(Buffer.compare(seen, wanted)).toBe(0);
+  expect(image(60).image).toBeUndefined();
 });

@@ -3,8 +3,8 @@
 // Segments that a module writes into its memory when it is instantiated are taken out of it where they fill whole pages enough; the
 // segments stay, empty, so no index in the code changes. A page of zeros is in no image: memory begins as zeros.
 import { createHash } from 'node:crypto';
+import { BinaryReader, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import type { ImageSpan, ProgramImage } from '@odonata/pmap/pmap-interface.ts';
-import { BinaryReader, concat, unsignedLeb } from './binary.ts';
 
 /** Of memory, as its node has them. */
 export const PAGE_BYTES = 4096;
@@ -18,6 +18,8 @@ export const IMAGE_SPANS_MAX = 64;
 /** Pages of zeros between two ranges that are not worth a mapping more. */
 const GAP_PAGES = 16;
 const SEGMENTS_MAX = 100_000;
+/** An image with its pages of nothing is at most so many times as large as without them. */
+const EMPTY_MAX = 2;
 
 export type { ProgramImage };
 
@@ -119,7 +121,30 @@ function spansOf(segments: readonly Segment[]): ImageSpan[] {
       imagePage += 1;
     }
   }
-  return spans;
+  return fewer(spans);
+}
+
+/** No more than there may be, where that takes not too many pages of nothing along. */
+function fewer(spans: readonly ImageSpan[]): ImageSpan[] {
+  if (spans.length <= IMAGE_SPANS_MAX) return [...spans];
+  const endOf = ({ firstPage, pageCount }: ImageSpan): number => firstPage + pageCount;
+  const gaps = spans.slice(1).map((span, i) => span.firstPage - endOf(spans[i]!));
+  // Those that are left are as many as there may be, and one less.
+  const widest = gaps.toSorted((a, b) => b - a)[IMAGE_SPANS_MAX - 1]!;
+  const held = spans.reduce((sum, { pageCount }) => sum + pageCount, 0);
+  const joined: ImageSpan[] = [];
+  for (const [i, span] of spans.entries()) {
+    const last = joined.at(-1);
+    if (last !== undefined && gaps[i - 1]! <= widest)
+      joined[joined.length - 1] = { ...last, pageCount: endOf(span) - last.firstPage };
+    else joined.push({ ...span });
+  }
+  let imagePage = 0;
+  for (const [i, span] of joined.entries()) {
+    joined[i] = { ...span, imagePage };
+    imagePage += span.pageCount;
+  }
+  return imagePage <= held * EMPTY_MAX ? joined : [...spans];
 }
 
 /** What comes later lies over what came before, as when a module is instantiated. */

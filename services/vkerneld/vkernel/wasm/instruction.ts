@@ -1,6 +1,6 @@
 // Instructions, one after another, whatever they do.
 
-import type { BinaryReader } from './binary.ts';
+import type { BinaryReader } from '@odonata/guest/wasm/binary.ts';
 import { blockType } from './compile-cost.ts';
 import { number, prefixed, simple } from './opcodes.ts';
 

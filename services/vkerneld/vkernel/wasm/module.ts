@@ -12,14 +12,15 @@
 // A module is somebody else's: it is read in the thread of its process, and what it has of each kind has a bound.
 
 import { hintOfImports, unrunnable } from '@odonata/guest/module/file-kind.ts';
-import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+import { BinaryReader, bytesOfName, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
+import { type Section, SectionId, section } from '@odonata/guest/wasm/section.ts';
 import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
 import { compileBytes } from './compile-cost.ts';
 import type { Arity } from './function-frame.ts';
 import { letterOf, shownType } from './function-type.ts';
 import { type ProgramImage, splitImage } from './image.ts';
 import { ModuleError } from './module-error.ts';
-import { type Section, SectionId, section } from './section.ts';
+import { type Snapshotable, snapshotableOf, withGlobals } from './snapshotable.ts';
 import { boundedTables, limitsHasMaximum } from './tables.ts';
 import { expectSharedMemory, expectThreadEntry, threadSpawn } from './thread-entry.ts';
 import { HINTS_SECTION, tierHints } from './tier-hints.ts';
@@ -50,6 +51,8 @@ export interface PreparedModule {
   readonly hasStartSection: boolean;
   /** What its memory begins with, where that is taken out of it. */
   readonly image: ProgramImage | undefined;
+  /** Where it asks for snapshots: which of its globals are exported for that. */
+  readonly snapshot: Snapshotable | undefined;
 }
 
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
@@ -123,6 +126,10 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     SectionId.import,
     concat([unsignedLeb(imports.kept.length + 1), ...imports.kept, importOfMemory(limits)]),
   ).whole;
+  const snapshot = snapshotableOf(sections, {
+    ...{ types, startsThreads },
+    functions: imports.functions.concat(declaredFunctions(sections)),
+  });
   const own = withOwnWaits(sections, imports.functions.length);
   let placed = false;
   let tableBytes = 0;
@@ -142,6 +149,8 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
       const split = startsThreads ? undefined : splitImage(body, limits.initialPages);
       image = split?.image;
       pieces.push(split === undefined ? whole : section(id, split.body).whole);
+    } else if (id === SectionId.export && snapshot !== undefined && 'globals' in snapshot) {
+      pieces.push(withGlobals({ id, whole, body }, snapshot.globals).whole);
     } else if (id !== SectionId.import && id !== SectionId.memory && !isHints(id, body)) pieces.push(whole);
     if (id === SectionId.function) pieces.push(...hintsFor(own));
   }
@@ -156,7 +165,16 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     besideBytes: tableBytes + compileBeyond(own, types, imports.functions, quotaBytes - tableBytes),
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
     image,
+    snapshot,
   };
+}
+
+/** The types of those that it has itself. */
+function declaredFunctions(sections: readonly Section[]): number[] {
+  const body = sections.find(({ id }) => id === SectionId.function)?.body;
+  if (body === undefined) return [];
+  const reader = new BinaryReader(body, 0);
+  return Array.from({ length: bounded(reader.u32(), functionsMax, 'functions') }, () => reader.u32());
 }
 
 /** Those of the program are its own wishes. */
@@ -188,10 +206,7 @@ function compileBeyond(
     const parameters = type.indexOf(':');
     return { parameters, results: type.length - parameters - 1 };
   });
-  const functions = [...imported];
-  const declared = readerOf(SectionId.function);
-  const count = bounded(declared?.u32() ?? 0, functionsMax, 'functions');
-  for (let i = 0; i < count; i++) functions.push(declared!.u32());
+  const functions = imported.concat(declaredFunctions(sections));
   const tags: number[] = [];
   const tagged = readerOf(SectionId.tag);
   for (let left = bounded(tagged?.u32() ?? 0, functionsMax, 'tags'); left > 0; left--) {

@@ -2,7 +2,7 @@
 // compilers take for it. The costs were measured, by a function that is nothing but this opcode a hundred thousand times,
 // for Liftoff and for TurboFan of Node 24, and rounded up; the optimising one is always the dearer.
 
-import type { BinaryReader } from './binary.ts';
+import type { BinaryReader } from '@odonata/guest/wasm/binary.ts';
 
 /** Bytes of a compiler's memory that one instruction takes. */
 export const COST = {

@@ -1,5 +1,5 @@
 // The tables of a module: bounded, and counted against the quota of its program.
-import { BinaryReader, concat, unsignedLeb } from './binary.ts';
+import { BinaryReader, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import { ModuleError } from './module-error.ts';
 
 /** Entries of all tables together, and of what they may grow to. */

@@ -1,7 +1,7 @@
 // What a module has that starts threads, as the proposal wasi-threads says: a shared memory, and a function that each new thread
 // begins in.
 
-import { BinaryReader } from './binary.ts';
+import { BinaryReader } from '@odonata/guest/wasm/binary.ts';
 import { shownType } from './function-type.ts';
 import { ModuleError } from './module-error.ts';
 

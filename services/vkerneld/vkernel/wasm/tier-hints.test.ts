@@ -1,10 +1,10 @@
 // What is named to V8 is optimised at its first call, and nothing else is.
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
+import { BinaryReader } from '@odonata/guest/wasm/binary.ts';
 import { expect, test } from 'vitest';
 import { buildGuest } from '../../../../test/guests/build.ts';
 import { assemble } from '../testdata/programs.ts';
-import { BinaryReader } from './binary.ts';
 import { prepareModule } from './module.ts';
 import { HINTS_SECTION, tierHints } from './tier-hints.ts';
 

@@ -5,7 +5,7 @@
 //
 // What is named costs some milliseconds at its first call. So only functions of some size are, of programs of some size: what
 // loops and calls a lot (printf, interpreters) is long and seldom hot in one call, and large programs start sooner as it is.
-import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+import { BinaryReader, bytesOfName, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import { readLocals } from './function-frame.ts';
 import { control } from './instruction.ts';
 import { prefixed, simple } from './opcodes.ts';

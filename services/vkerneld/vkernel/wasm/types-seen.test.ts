@@ -1,8 +1,8 @@
 // V8 ends a process whose programs had a million different types of functions; so none gets there.
 import { spawnSync } from 'node:child_process';
+import { concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import { expect, test } from 'vitest';
 import { compileProgram } from '../program.ts';
-import { concat, unsignedLeb } from './binary.ts';
 import { TYPES_SEEN_MAX, TypesSeen } from './types-seen.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;

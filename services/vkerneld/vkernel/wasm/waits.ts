@@ -8,11 +8,11 @@
 // that is added behind all others. That calls by a table, added and exported, which the virtual kernel fills in before anything of
 // the program runs: so what it has to run at its start is exported, too, for later.
 
-import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+import { BinaryReader, bytesOfName, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
+import { type Section, SectionId, section } from '@odonata/guest/wasm/section.ts';
 import { readLocals } from './function-frame.ts';
 import { skipInstruction } from './instruction.ts';
 import { ModuleError } from './module-error.ts';
-import { type Section, SectionId, section } from './section.ts';
 
 /** Names that it exports for the virtual kernel. */
 export const waitExports = { table: 'odonata_vkernel waits', start: 'odonata_vkernel start' } as const;

@@ -1,6 +1,6 @@
 // Modules of one kind of function, made of a few instructions in great number; and what V8 takes in fact to compile one.
 import { execFile } from 'node:child_process';
-import { BinaryReader, concat, unsignedLeb } from '../binary.ts';
+import { BinaryReader, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import { compileBytes } from '../compile-cost.ts';
 import { F32, F64, I32, I64, instructions, NESTS, OWN_LOCALS, type Piece, V128 } from './instructions.ts';
 

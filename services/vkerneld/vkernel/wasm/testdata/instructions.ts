@@ -1,6 +1,6 @@
 // What a function may be made of: each instruction that there is, with what it takes and leaves, so that any row of them is
 // valid; blocks of all kinds, and what opens and closes them when they are nested.
-import { unsignedLeb } from '../binary.ts';
+import { unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 
 /** Types of the module that hostile-module.ts makes, by name. */
 export const TYPE = {

@@ -10,10 +10,12 @@ export const SectionId = {
     function: 3,
     table: 4,
     memory: 5,
+    global: 6,
     export: 7,
     start: 8,
     code: 10,
     data: 11,
+    dataCount: 12,
     tag: 13,
   },
 } as const;

@@ -63,6 +63,17 @@ export function unsignedLeb(value: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(bytes);
 }
 
+/** Of at most 64 bits. */
+export function signedLeb(value: bigint): Uint8Array<ArrayBuffer> {
+  const bytes: number[] = [];
+  for (let rest = value; ; ) {
+    const low = Number(rest & 0x7fn);
+    rest >>= 7n;
+    if ((rest === 0n && low < 0x40) || (rest === -1n && low >= 0x40)) return Uint8Array.from([...bytes, low]);
+    bytes.push(low | 0x80);
+  }
+}
+
 export function bytesOfName(name: string): Uint8Array<ArrayBuffer> {
   const bytes = encoder.encode(name);
   return concat([unsignedLeb(bytes.length), bytes]);
