@@ -123,14 +123,12 @@ export class RecordFile {
   /** Writes it soon; the last of several wins. */
   save(next: Record): void {
     this.#next = next;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writing ??= this.#write();
   }
 
   /** Resolves when all that was saved is written. */
   async settled(): Promise<void> {
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
   }
 
   async #write(): Promise<void> {
@@ -150,6 +148,8 @@ export class RecordFile {
         this.#log.error({ err: error }, 'cannot write the record: a new start will not know what runs');
       }
     }
+    // In the turn in which there is nothing more: whoever saves later begins anew.
+    this.#writing = undefined;
   }
 }
 

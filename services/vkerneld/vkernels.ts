@@ -128,7 +128,7 @@ export class Vkernels {
         this.#ended(keyOf(left), reason),
       );
       if (child !== undefined) this.#children.set(child.key, child);
-      else this.#diedAway(left);
+      else if (!this.#parked.has(keyOf(left))) this.#diedAway(left);
     }
     this.#place.sandbox.clear(new Set(this.list().map(({ record }) => groupOf(record))));
     for (const process of this.#table.running()) {
@@ -206,6 +206,8 @@ export class Vkernels {
     while (this.#children.get(key)?.isDoomed) await this.#children.get(key)!.gone;
     const child = this.#children.get(key) ?? this.#spawn({ ...owner, name });
     child.usedMs = performance.now();
+    // Another supervisor was about to park it.
+    this.#parked.delete(key);
     await child.attached(signal);
     return child;
   }
@@ -261,13 +263,12 @@ export class Vkernels {
   /** Ends the OS process of one in which nothing runs; it is known still. */
   async park(child: VkernelChild): Promise<void> {
     const { key, name, user } = child;
-    await child.stop();
-    // Somebody may have asked for it meanwhile.
-    if (this.#children.has(key)) return;
+    // First: another supervisor may find it ended. Who asks for it meanwhile makes it anew.
     this.#parked.set(key, { name, user, sinceMs: Date.now() });
     const [oldest] = this.#parked.keys();
     if (this.#parked.size > PARKED_MAX && oldest !== undefined) this.#parked.delete(oldest);
     this.save();
+    await child.stop();
   }
 
   /** By key. */
@@ -508,7 +509,7 @@ export class Vkernels {
   #ended(key: string, reason: string): void {
     const child = this.#children.get(key);
     if (child?.ranOut) this.#events?.add('vkernel-ended-for-memory', reason, { vkernel: key });
-    if (child?.hasDied) this.#events?.add('vkernel-died', reason, { vkernel: key });
+    if (child?.hasDied && !this.#parked.has(key)) this.#events?.add('vkernel-died', reason, { vkernel: key });
     if (child !== undefined) {
       this.#place.sandbox.ended(groupOf(child.record));
       this.onFoldersLost?.(child);

@@ -24,6 +24,8 @@ it('nobody is forgotten of those who are added at once, and a name is given once
   const service = join(stateDir, 'identity', 'cohd-cohd');
   mkdirSync(service, { recursive: true });
   mkdirSync(join(stateDir, 'identity', 'ca'));
+  // No service's.
+  writeFileSync(join(stateDir, 'identity', 'gateway.json'), '{}');
   const left = join(stateDir, 'identity', '.new-left');
   mkdirSync(left);
   const whom = { role: 'user', groups: [], days: 1 } as const;
@@ -36,7 +38,7 @@ it('nobody is forgotten of those who are added at once, and a name is given once
   await Promise.all(names.map((name) => removePerson(plan, name)));
   const revoked = readFileSync(join(service, 'revoked'), 'utf8').split('\n').filter(Boolean);
   expect(revoked.sort()).toEqual(added.map(({ person }) => person.serial).sort());
-  expect(readdirSync(join(stateDir, 'identity')).sort()).toEqual(['ca', 'cohd-cohd']);
+  expect(readdirSync(join(stateDir, 'identity')).sort()).toEqual(['ca', 'cohd-cohd', 'gateway.json']);
   // Each service knows who is in, and in which groups now; of a name that was given again, those of who is in.
   await addPerson(plan, { name: 'alice', ...whom, groups: ['physics', 'chess'] });
   const listed = readPeople(join(service, 'people'))!;

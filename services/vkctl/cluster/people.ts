@@ -171,10 +171,11 @@ export function tellServices(plan: Where, people: readonly Person[] = listPeople
   const serials = people.filter(({ removedMs }) => removedMs !== undefined).map(({ serial }) => serial);
   const revoked = [...serials, ...revokedOf(readNodes(plan))].map((serial) => `${serial}\n`).join('');
   const listed = formatPeople(listOf(people));
-  for (const entry of readdirSync(identityDir(plan))) {
-    if (entry === 'ca' || entry.startsWith('.')) continue;
-    replaceFile(join(identityDir(plan), entry, 'revoked'), revoked);
-    replaceFile(join(identityDir(plan), entry, PEOPLE_FILE), listed);
+  // Files beside them are of others, as what the supervisor knows of its gateway.
+  for (const entry of readdirSync(identityDir(plan), { withFileTypes: true })) {
+    if (!entry.isDirectory() || entry.name === 'ca' || entry.name.startsWith('.')) continue;
+    replaceFile(join(identityDir(plan), entry.name, 'revoked'), revoked);
+    replaceFile(join(identityDir(plan), entry.name, PEOPLE_FILE), listed);
   }
 }
 
