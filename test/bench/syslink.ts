@@ -14,6 +14,7 @@ import {
   withRouters,
   withRunning,
 } from './syslink/running.ts';
+import { BETWEEN_ENDS, throughGateways } from './syslink/two-owners.ts';
 
 const MIB = 2 ** 20;
 const PIECE_BYTES = 64 * 1024;
@@ -21,6 +22,7 @@ const ECHO_BYTES = 64;
 const UNDER_WAY = 64;
 /** Beside raw grpc-js, by the number of routers between. */
 const TRIP_MOST = [1.3, 2.5, 3.7];
+const GATEWAY_TRIP_MOST = 4;
 const STALLED_CIRCUITS = 8;
 const CIRCUIT_BYTES_MOST = 4096;
 const FLAT_MOST = 1.15;
@@ -54,6 +56,9 @@ export const syslink: Part = {
           most: TRIP_MOST[routers]!,
         }),
       ),
+      judge('round trip through a gateway, beside raw grpc-js', trips.gateways.ratio, 'x', {
+        most: GATEWAY_TRIP_MOST,
+      }),
       judge('messages a second a core of a router, share of raw grpc-js', messages.ratio, 'x', {
         least: 0.4,
       }),
@@ -94,6 +99,13 @@ export const syslink: Part = {
               [`raw grpc-js piped through ${routers}, no routing: a round trip, p50`, round(pipedUs), 'us'],
               ['of these, beside raw grpc-js', round(piped), 'x'],
             ]),
+            ['through the gateways of two clusters: a round trip, p50', round(trips.gateways.us), 'us'],
+            [
+              `raw grpc-js piped through ${BETWEEN_ENDS}, no routing: a round trip, p50`,
+              round(trips.gateways.pipedUs),
+              'us',
+            ],
+            ['of these, beside raw grpc-js', round(trips.gateways.piped), 'x'],
             ['raw grpc-js: messages a second of processor time', round(messages.raw), '1/s'],
             ['a router: the same', round(messages.router), '1/s'],
             ['raw grpc-js: bytes', round(throughput.rawMibPerS), 'MiB/s'],
@@ -119,39 +131,51 @@ export const syslink: Part = {
 
 const NOTES = [
   'Medians of rounds that go through all of them. Through 0 routers: whoever is asked is attached to itself, so that this is what frames cost.',
+  'Through a gateway: router, gateway, gateway and router between the ends, each a process of its own; mutual TLS between the gateways, and each cluster asks who one is.',
   'Piped: processes that pass raw messages of grpc-js on, each stream to another one, and look at nothing.',
   'A message of a router is one that it takes and passes on; of raw grpc-js, one that is taken and answered.',
 ];
 
 const row = (figure: Figure): string[] => [figure.name, round(figure.value), ...verdictCells(figure)];
 
+/** A way between two ends, beside raw grpc-js, and raw grpc-js that is piped through as many processes. */
+interface Way {
+  readonly between: number;
+  readonly take: (setting: Setting, count: number) => Promise<number[]>;
+  readonly us: number[];
+  readonly pipedUs: number[];
+}
+
+const wayOf = ({ between, take }: Pick<Way, 'between' | 'take'>): Way => ({
+  ...{ between, take, us: [], pipedUs: [] },
+});
+
+const throughRouters = (routers: number) => (setting: Setting, count: number) =>
+  withEcho(routers, setting, (address) => told<number[]>([PEER, 'ask', address, count], setting));
+
 async function roundTrips(setting: Setting, size: Size) {
   const raw: number[] = [];
-  const ways = TRIP_MOST.map((_, routers) => ({
-    ...{ routers, us: [] as number[], ratios: [] as number[], pipedUs: [] as number[] },
-  }));
+  const routers = TRIP_MOST.map((_, between) => wayOf({ between, take: throughRouters(between) }));
+  const gateways = wayOf({ between: BETWEEN_ENDS, take: throughGateways });
   for (let i = 0; i < size.rounds; i++) {
     setting.progress(`round trips, ${i + 1} of ${size.rounds}`);
     const rawUs = latencyOf(await rawEcho(setting, 'tcp', size.trips, ECHO_BYTES)).p50Us;
     raw.push(rawUs);
-    for (const { routers, us, ratios, pipedUs } of ways) {
-      const piped = routers > 0 && (await rawEcho(setting, 'tcp', size.trips, ECHO_BYTES, routers));
+    for (const { between, take, us, pipedUs } of [...routers, gateways]) {
+      const piped = between > 0 && (await rawEcho(setting, 'tcp', size.trips, ECHO_BYTES, between));
       pipedUs.push(piped ? latencyOf(piped).p50Us : rawUs);
-      const ns = await withEcho(routers, setting, (address) =>
-        told<number[]>([PEER, 'ask', address, size.trips], setting),
-      );
-      us.push(latencyOf(ns).p50Us);
-      ratios.push(us.at(-1)! / rawUs);
+      us.push(latencyOf(await take(setting, size.trips)).p50Us);
     }
   }
-  const routers = ways.map((way) => ({
-    routers: way.routers,
-    us: median(way.us),
-    ratio: median(way.ratios),
-    pipedUs: median(way.pipedUs),
-    piped: median(way.pipedUs.map((each, i) => each / raw[i]!)),
-  }));
-  return { rawUs: median(raw), routers };
+  const besideRaw = (us: readonly number[]): number => median(us.map((each, i) => each / raw[i]!));
+  const made = ({ us, pipedUs }: Way) => ({
+    ...{ us: median(us), ratio: besideRaw(us), pipedUs: median(pipedUs), piped: besideRaw(pipedUs) },
+  });
+  return {
+    rawUs: median(raw),
+    routers: routers.map((way) => ({ routers: way.between, ...made(way) })),
+    gateways: made(gateways),
+  };
 }
 
 async function messagesACore(setting: Setting, size: Size) {

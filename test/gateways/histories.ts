@@ -9,7 +9,7 @@ import type { Side, TwoClusters } from './two-clusters.ts';
 
 /** A register and a counter, each in a block of 2 MiB. */
 export const HISTORY = { name: 'history', size: '4M' };
-const OBJECTS = 2;
+export const HISTORY_OBJECTS = 2;
 const SLICE_MS = 100;
 
 export interface Told {
@@ -33,7 +33,7 @@ export async function operate(
   const folder = join(both.north.cluster.home, `history-${seed}`);
   mkdirSync(folder);
   const start = (side: Side, node: string, name: string, worker: number) => {
-    const args = [name, OBJECTS, operations, seed + worker, worker, '-', '--pause-us', pauseUs];
+    const args = [name, HISTORY_OBJECTS, operations, seed + worker, worker, '-', '--pause-us', pauseUs];
     return side.cluster.start(node, 'history', args.map(String));
   };
   const far = `${HISTORY.name}@${both.north.name}`;
@@ -55,15 +55,18 @@ export async function operate(
       .filter(({ code }) => code !== 0)
       .map(({ code, signal, reason, stderr }) => `${code} ${signal} ${reason} ${stderr}`.trim());
     const histories = readHistories(folder);
-    const wrong = [...histories].flatMap(([object, each]) => {
-      const verdict = check(each);
-      return verdict.linearizable === true ? [] : [`${object}: ${JSON.stringify(verdict)}`];
-    });
-    return { ended, operations: endedOperations(histories), wrong, histories };
+    return { ended, operations: endedOperations(histories), wrong: wrongOf(histories), histories };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+/** Of each object that no order explains. An operation that did not end may have taken effect, or not. */
+export const wrongOf = (histories: ReadonlyMap<string, readonly Operation[]>): string[] =>
+  [...histories].flatMap(([object, each]) => {
+    const verdict = check(each);
+    return verdict.linearizable === true ? [] : [`${object}: ${JSON.stringify(verdict)}`];
+  });
 
 /** Waits, but no longer than they are at it. */
 export async function whileThey(isRunning: () => boolean, ms: number): Promise<void> {

@@ -92,10 +92,11 @@ export class TwoClusters {
     this.line = new BadLine(ports.relay, ports.port);
   }
 
-  static async up(leaseMs: number): Promise<TwoClusters> {
+  /** @param allowDirs of this machine, which programs of both may use */
+  static async up(leaseMs: number, allowDirs: string[] = []): Promise<TwoClusters> {
     const [port, relay] = [await freePort(), await freePort()];
-    const north = new Side(await TestCluster.up({ nodes: 2, leaseMs }));
-    const south = new Side(await TestCluster.up({ nodes: 2, leaseMs }));
+    const north = new Side(await TestCluster.up({ nodes: 2, leaseMs, allowDirs }));
+    const south = new Side(await TestCluster.up({ nodes: 2, leaseMs, allowDirs }));
     return new TwoClusters(north, south, { port, relay });
   }
 
@@ -103,6 +104,7 @@ export class TwoClusters {
   allow({ exports, shared = [] }: { exports: readonly string[]; shared?: readonly string[] }): void {
     const { north, south, port, relay } = this;
     const lent = [...exports, ...shared.map((name) => ({ name, access: 'read-write' }))];
+    const imports = [...new Set(['table', 'shared', 'history', 'wide', ...shared])];
     north.policy(`listen: 127.0.0.1:${port}
 memory: 64K
 peers:
@@ -118,7 +120,7 @@ peers:
     address: 127.0.0.1:${relay}
     exports: [":seen"]
     users: { "*": visitor }
-    dataspaces: { imports: [table, shared, history, wide] }
+    dataspaces: { imports: ${JSON.stringify(imports)} }
 `);
   }
 

@@ -10,15 +10,8 @@ import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { clean, failure, until } from '../testdata/routers.ts';
 import { serveGateway } from './serve.ts';
-import {
-  type Bytes,
-  bytes,
-  freePort,
-  ShoutService,
-  type Side,
-  shout,
-  side,
-} from './testdata/two-clusters.ts';
+import { type Bytes, bytes, ShoutService, shout } from './testdata/shout-service.ts';
+import { freePort, type Side, side } from './testdata/two-clusters.ts';
 
 let east: Side;
 let west: Side;

@@ -17,17 +17,8 @@ import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clean, cleanup, until } from '../testdata/routers.ts';
 import { JOIN, rawLine, sslOf } from './testdata/raw-line.ts';
-import {
-  type Bytes,
-  bytes,
-  cpuSecondsOf,
-  freePort,
-  residentOf,
-  ShoutService,
-  type Side,
-  shout,
-  side,
-} from './testdata/two-clusters.ts';
+import { type Bytes, bytes, ShoutService, shout } from './testdata/shout-service.ts';
+import { cpuSecondsOf, freePort, residentOf, type Side, side } from './testdata/two-clusters.ts';
 
 let east: Side;
 let south: Side;

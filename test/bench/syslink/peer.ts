@@ -23,10 +23,9 @@ import { openedFrames, servedFrames } from '@odonata/rpc/syslink/frames/frame-st
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { ServedServices } from '@odonata/rpc/syslink/served.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { trips, untilInputEnds, WARM_UP } from './trips.ts';
 
 const ECHO = 'echo';
-/** What is not counted: the first ones run code that is not compiled yet. */
-const WARM_UP = 1_000;
 const CIRCUITS_OF_ONE = 1_000;
 const STREAMS_OF_ONE = 1_000;
 const log = silentLog();
@@ -107,17 +106,6 @@ async function timedWarm(run: (count: number) => Promise<void>, count: number): 
   const beginNs = process.hrtime.bigint();
   await run(count);
   return Number(process.hrtime.bigint() - beginNs);
-}
-
-/** Round trips in ns. */
-async function trips(count: number, once: () => Promise<unknown>): Promise<number[]> {
-  const ns: number[] = [];
-  for (let i = 0; i < WARM_UP + count; i++) {
-    const beginNs = process.hrtime.bigint();
-    await once();
-    if (i >= WARM_UP) ns.push(Number(process.hrtime.bigint() - beginNs));
-  }
-  return ns;
 }
 
 const ask = (address: string, count: number) =>
@@ -258,12 +246,6 @@ const round = (address: string, count: number, endpoints: number) =>
     };
     return await timedWarm(run, count);
   });
-
-async function untilInputEnds(word: string): Promise<never> {
-  console.log(word);
-  await once(process.stdin.resume(), 'end');
-  process.exit(0);
-}
 
 const [role, address = '', ...numbers] = process.argv.slice(2);
 const [first = 0, second = 0] = numbers.map(Number);

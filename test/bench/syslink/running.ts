@@ -10,7 +10,8 @@ import { freePorts } from '../../sockets/free-ports.ts';
 import { cpuUsOf } from '../cpu-time.ts';
 import type { Setting } from '../part.ts';
 
-const ROUTER = join(import.meta.dirname, '../../../services/syslinkd/main.ts');
+/** A gateway, too, with `--gateway`. */
+export const ROUTER = join(import.meta.dirname, '../../../services/syslinkd/main.ts');
 const TELL_MEMORY = join(import.meta.dirname, 'tell-memory.ts');
 export const PEER = join(import.meta.dirname, 'peer.ts');
 export const RAW_PEER = join(import.meta.dirname, '../raw-peer.ts');
@@ -59,7 +60,15 @@ export class Running {
   }
 }
 
-export class RunningRouter extends Running {
+/** One that does not end with its standard input. */
+export class RunningService extends Running {
+  override async end(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await super.end();
+  }
+}
+
+export class RunningRouter extends RunningService {
   readonly address: string;
 
   constructor(port: number, peers: string, needs: Needs) {
@@ -77,10 +86,15 @@ export class RunningRouter extends Running {
     this.child.kill('SIGUSR2');
     return JSON.parse(await this.line()) as Memory;
   }
+}
 
-  override async end(): Promise<void> {
-    this.child.kill('SIGKILL');
-    await super.end();
+/** @throws Failure where nobody does in time */
+export async function untilListening(address: string, { signal }: Needs): Promise<void> {
+  const endMs = performance.now() + START_MS;
+  while (!(await isListening(address))) {
+    signal.throwIfAborted();
+    if (performance.now() > endMs) throw new Failure('a router of the bench does not start');
+    await delay(20);
   }
 }
 
@@ -95,12 +109,7 @@ export async function withRouters<T>(
     for (const port of await freePorts(count)) {
       const router = new RunningRouter(port, routers.at(-1)?.address ?? '', needs);
       routers.push(router);
-      const endMs = performance.now() + START_MS;
-      while (!(await isListening(router.address))) {
-        needs.signal.throwIfAborted();
-        if (performance.now() > endMs) throw new Failure('a router of the bench does not start');
-        await delay(20);
-      }
+      await untilListening(router.address, needs);
     }
     return await use(routers);
   } finally {

@@ -5,21 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  create,
-  createFileRegistry,
-  type DescService,
-  fromBinary,
-  setExtension,
-  toBinary,
-} from '@bufbuild/protobuf';
-import {
-  FileDescriptorProtoSchema,
-  file_google_protobuf_wrappers,
-  MethodOptionsSchema,
-} from '@bufbuild/protobuf/wkt';
 import { TestAuthority } from '@odonata/authority/testing.ts';
-import { AccessSchema, access, file_odonata_auth_v1_access, Role } from '@odonata/proto/auth/v1/access';
 import { GatewayStateService, type PeerState } from '@odonata/proto/gateway/v1/gateway';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
@@ -28,29 +14,6 @@ import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoi
 import { type Syslinkd, serveSyslinkd } from '../../serve.ts';
 import { cleanup } from '../../testdata/routers.ts';
 import { type Gateway, serveGateway } from '../serve.ts';
-
-/** What somebody serves by a name of theirs: no service of odonata. */
-export const ShoutService = serviceOf();
-
-function serviceOf(): DescService {
-  const everybody = create(AccessSchema, { roles: [Role.USER, Role.ADMIN] });
-  const options = create(MethodOptionsSchema);
-  setExtension(options, access, everybody);
-  const type = '.google.protobuf.BytesValue';
-  const method = (name: string, stream: boolean) => ({
-    ...{ name, inputType: type, outputType: type, clientStreaming: stream, serverStreaming: stream, options },
-  });
-  const file = create(FileDescriptorProtoSchema, {
-    ...{ name: 'shout.proto', package: 'shout', syntax: 'proto3' },
-    dependency: ['google/protobuf/wrappers.proto'],
-    service: [{ name: 'Shout', method: [method('Say', false), method('Hang', false), method('Flow', true)] }],
-  });
-  const again = fromBinary(FileDescriptorProtoSchema, toBinary(FileDescriptorProtoSchema, file));
-  const registry = createFileRegistry(again, (name) =>
-    name.endsWith('wrappers.proto') ? file_google_protobuf_wrappers : file_odonata_auth_v1_access,
-  );
-  return registry.getService('shout.Shout')!;
-}
 
 export interface Side {
   readonly authority: TestAuthority;
@@ -62,12 +25,6 @@ export interface Side {
   policy(text: string): void;
   peers(): Promise<PeerState[]>;
 }
-
-export type Bytes = { value: Uint8Array };
-export const bytes = (text: string): Bytes => ({ value: Buffer.from(text) });
-// biome-ignore lint/suspicious/noExplicitAny: a service that was made a moment ago has no types.
-export const shout = (endpoint: SyslinkEndpoint, name: string): any =>
-  endpoint.client(ShoutService as never, { name });
 
 /** That nobody listens on now. */
 export async function freePort(): Promise<number> {
