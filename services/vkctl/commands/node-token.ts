@@ -1,6 +1,6 @@
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { JoinToken } from '@odonata/proto/door/v1/door';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withCluster } from '../connection.ts';
 import { printJson } from '../json.ts';
 import { print, printNames, say } from '../output.ts';
@@ -53,11 +53,10 @@ export function addNodeToken(node: Command): void {
     .description(
       'Makes a token and prints the command for the machine that is to join. It is said once: whoever has it may make a machine a node.',
     )
-    .option(
-      '--ttl <span>',
-      'how long it counts, as 10m or 2h; 1h unless given, a week at most',
-      span,
-      DEFAULT_MS,
+    .addOption(
+      new Option('--ttl <span>', 'how long it counts, as 10m or 2h, a week at most')
+        .argParser(span)
+        .default(DEFAULT_MS, '1h'),
     )
     .option('--uses <count>', 'how many machines it lets in', wholeNumber(1, 64), 1)
     .addOption(clusterOption())
