@@ -1,4 +1,5 @@
 // The door of a cluster, as commands ask it.
+import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { Failure } from '../failure.ts';
 
@@ -8,6 +9,27 @@ export const isDoorless = (error: unknown): boolean =>
   error.code === Code.NotFound &&
   /"?door"?/.test(error.details) &&
   !/^no (node|token) /.test(error.details);
+
+/** A door that is started anew is back within moments. */
+const BACK_MS = 5_000;
+const AGAIN_MS = 200;
+
+/** The router has not handed it on: nothing was done. */
+const isNotConnected = (error: unknown): boolean =>
+  RpcError.is(error, Code.Unavailable) && error.details.includes('door is not connected');
+
+/** What the door answers, also one that is just started anew. */
+export async function overRestart<T>(ask: () => Promise<T>): Promise<T> {
+  const endMs = Date.now() + BACK_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isNotConnected(error) || Date.now() > endMs) throw error;
+    }
+    await delay(AGAIN_MS);
+  }
+}
 
 export interface NoDoor {
   readonly what: string;
@@ -24,9 +46,9 @@ export const NO_DRAIN: NoDoor = {
 };
 
 /** What the door answers. @throws Failure where the cluster has none */
-export async function withDoor<T>(asked: Promise<T>, { what, fix } = NO_JOIN): Promise<T> {
+export async function withDoor<T>(ask: () => Promise<T>, { what, fix } = NO_JOIN): Promise<T> {
   try {
-    return await asked;
+    return await overRestart(ask);
   } catch (error) {
     if (!isDoorless(error)) throw error;
     throw new Failure(what, { fix, cause: error });

@@ -98,7 +98,7 @@ export async function makeToken(
   { connection }: Pick<Cluster, 'connection'>,
   { uses, ttlMs }: { uses: number; ttlMs: number },
 ): Promise<NewToken> {
-  const { token, kept, address } = await withDoor(
+  const { token, kept, address } = await withDoor(() =>
     connection.door().makeToken({ ttlMs: BigInt(ttlMs), uses }),
   );
   return {
@@ -124,7 +124,7 @@ const plain = ({ id, by, madeMs, untilMs, usesLeft }: JoinToken) => ({
 
 async function list(options: ClusterOption & QuietOption & { json?: boolean }): Promise<void> {
   const { tokens } = await withCluster(options, ({ connection }) =>
-    withDoor(connection.door().listTokens({})),
+    withDoor(() => connection.door().listTokens({})),
   );
   if (options.json) return printJson(tokens.map(plain));
   if (options.quiet) return printNames(tokens.map(({ id }) => id));
@@ -140,7 +140,7 @@ async function list(options: ClusterOption & QuietOption & { json?: boolean }): 
 
 async function remove(ids: string[], options: ClusterOption & { json?: boolean }): Promise<void> {
   await withCluster(options, async ({ connection }) => {
-    for (const id of ids) await withDoor(connection.door().revokeToken({ id }));
+    for (const id of ids) await withDoor(() => connection.door().revokeToken({ id }));
   });
   if (options.json) return printJson(ids.map((id) => ({ id, removed: true })));
   for (const id of ids) say(`token ${id} lets nobody in any more`);

@@ -127,7 +127,7 @@ const plain = (node: DoorNode) => ({
 });
 
 const nodesOf = async ({ connection }: Cluster, without?: NoDoor): Promise<DoorNode[]> =>
-  (await withDoor(connection.door().listNodes({}), without)).nodes;
+  (await withDoor(() => connection.door().listNodes({}), without)).nodes;
 
 const COLUMNS: Column[] = [
   ...['NODE', 'STATE', 'ADDRESS', 'SINCE', 'SEEN'].map((head) => ({ head })),
@@ -194,7 +194,7 @@ async function drained(cluster: Cluster, name: string, options: NodeOptions): Pr
     throw new Failure(`${name} is the only node that works: nobody would take over what it has`, {
       fix: 'Let another one work first (vkctl node ls), or give --force.',
     });
-  await withDoor(cluster.connection.door().drainNode({ node: name, resume: false }));
+  await withDoor(() => cluster.connection.door().drainNode({ node: name, resume: false }));
   await until(cluster, name, NodeState.DRAINED, options);
   return state;
 }
@@ -202,7 +202,7 @@ async function drained(cluster: Cluster, name: string, options: NodeOptions): Pr
 async function resumeOne(name: string, options: NodeOptions): Promise<void> {
   const before = await withCluster(options, async (cluster) => {
     const { state } = named(await nodesOf(cluster, NO_DRAIN), name);
-    await withDoor(cluster.connection.door().drainNode({ node: name, resume: true }));
+    await withDoor(() => cluster.connection.door().drainNode({ node: name, resume: true }));
     await until(cluster, name, NodeState.READY, options);
     return state;
   });
@@ -240,7 +240,7 @@ async function removeOne(name: string, options: NodeOptions): Promise<void> {
     const found = named(await nodesOf(cluster), name);
     const works = found.state === NodeState.READY || found.state === NodeState.DRAINING;
     if (works && !found.here && !options.force) await drained(cluster, name, options);
-    await withDoor(cluster.connection.door().removeNode({ node: name }));
+    await withDoor(() => cluster.connection.door().removeNode({ node: name }));
     return found;
   });
   if (options.json) return printJson({ name, removed: true });
