@@ -15,7 +15,7 @@ const BACK_MS = 5_000;
 const AGAIN_MS = 200;
 
 /** The router has not handed it on: nothing was done. */
-const isNotConnected = (error: unknown): boolean =>
+export const isNotConnected = (error: unknown): boolean =>
   RpcError.is(error, Code.Unavailable) && error.details.includes('door is not connected');
 
 /** What the door answers, also one that is just started anew. */

@@ -13,7 +13,7 @@ import {
 } from '../cluster/people.ts';
 import { elsewhere, runningRecord, withCluster } from '../connection.ts';
 import { Failure } from '../failure.ts';
-import { isDoorless, overRestart } from './node-door.ts';
+import { isDoorless, isNotConnected, overRestart } from './node-door.ts';
 import { type ClusterOption, clusterOf } from './options.ts';
 
 export interface Whom {
@@ -49,10 +49,34 @@ export async function withPeople<T>(options: ClusterOption, use: (people: People
     remove: (name) => removePerson(plan, name),
   };
   if (plan.host === undefined) return await use(here);
-  // The door makes an event of it, which says who it was.
-  return await atDoor({ cluster: plan.cluster }, (door) =>
-    use({ ...here, add: door.add, remove: door.remove }),
-  );
+  return await byDoor(here, use);
+}
+
+/** The door makes an event of it, which says who it was. Without it the files are here all the same: whoever is to be put out is. */
+async function byDoor<T>(here: People, use: (people: People) => Promise<T>): Promise<T> {
+  const orHere = async <A>(asked: Promise<A>, otherwise: () => Promise<A>): Promise<A> => {
+    try {
+      return await asked;
+    } catch (error) {
+      if (!isNotConnected(error)) throw error;
+      return await otherwise();
+    }
+  };
+  let isThere = false;
+  const through = (door: People): Promise<T> => {
+    isThere = true;
+    return use({
+      ...here,
+      add: (whom) => orHere(door.add(whom), () => here.add(whom)),
+      remove: (name) => orHere(door.remove(name), () => here.remove(name)),
+    });
+  };
+  try {
+    return await atDoor({ cluster: here.cluster }, through);
+  } catch (error) {
+    if (isThere) throw error;
+    return await use(here);
+  }
 }
 
 /** Whoever asks is an admin there; the key of the authority stays where it is, and so does the one that is made here. */
