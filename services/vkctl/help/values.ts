@@ -6,7 +6,7 @@ import { NodeState } from '@odonata/proto/door/v1/door';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { EVENT_KINDS } from '@odonata/rpc/events.ts';
 import { clusterName, clusterPaths } from '../cluster/paths.ts';
-import { listPeople } from '../cluster/people.ts';
+import { withPeople } from '../commands/user-people.ts';
 import { runningRecord, withCluster } from '../connection.ts';
 import { HERE, listContexts } from '../context/context.ts';
 
@@ -82,7 +82,7 @@ const services: Ask = async (cluster) =>
   named((await runningRecord(clusterName(cluster))).services.map(({ name }) => name));
 
 const people: Ask = async (cluster) =>
-  listPeople((await runningRecord(clusterName(cluster))).plan)
+  (await withPeople({ cluster }, (all) => all.list())).people
     .filter(({ removedMs }) => removedMs === undefined)
     .map(({ name, role }) => ({ value: name, what: role }));
 
