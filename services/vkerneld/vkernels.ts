@@ -173,7 +173,7 @@ export class Vkernels {
     const may = this.quotas.of(key);
     const about = { vkernel: key };
     if (refusedDescriptors > 0) {
-      const text = `virtual kernel ${key} has ${may.descriptors} descriptors open, which is all that it may (${setHint(key, '--descriptors')} gives it more)`;
+      const text = `virtual kernel ${key} has ${may.descriptors} ${may.descriptors === 1 ? 'descriptor' : 'descriptors'} open, which is all that it may (${setHint(key, '--descriptors')} gives it more)`;
       this.#limits?.hit('vkernel-descriptors', `vkernel:${key}`, text, about);
     }
     if (refusedDisk > 0) {
@@ -226,7 +226,7 @@ export class Vkernels {
     }
     const { processes } = this.quotas.of(key);
     if (processes === 0 || this.#table.running(key).length < processes) return;
-    const text = `virtual kernel ${key} has ${processes} processes, which is all that it may (${setHint(key, '--processes')} gives it more)`;
+    const text = `virtual kernel ${key} has ${processes} ${processes === 1 ? 'process' : 'processes'}, which is all that it may (${setHint(key, '--processes')} gives it more)`;
     const hit = this.#limits?.hit('vkernel-processes', `vkernel:${key}`, text, { vkernel: key });
     throw hit ?? overQuota(`vkernel:${key}`, text);
   }

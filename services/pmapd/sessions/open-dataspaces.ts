@@ -33,7 +33,7 @@ export class OpenDataspaces {
       'vkernel-dataspaces',
       overQuota(
         `vkernel:${vkernel}`,
-        `virtual kernel ${vkernel} has ${most} dataspaces open, which is all that it may (${setHint(vkernel, '--dataspaces')} gives it more)`,
+        `virtual kernel ${vkernel} has ${most} ${most === 1 ? 'dataspace' : 'dataspaces'} open, which is all that it may (${setHint(vkernel, '--dataspaces')} gives it more)`,
       ),
     );
   }
