@@ -1,6 +1,7 @@
 // The authority of a cluster: makes certificates that say who somebody is, in folders as libs/rpc/identity/tls-folder.ts
 // reads them.
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { isIPv4, isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Caller } from '@odonata/rpc/identity/identity.ts';
 import {
@@ -22,7 +23,33 @@ const SERVICE_NAMES: ServiceNames = {
   ips: [Uint8Array.of(127, 0, 0, 1), new Uint8Array(16).fill(1, 15)],
 };
 
-export type IssueOptions = { readonly days: number } | { readonly validity: Validity };
+export type IssueOptions = ({ readonly days: number } | { readonly validity: Validity }) & {
+  /** A name or address by which foreign clients of other machines reach it. */
+  readonly host?: string | undefined;
+};
+
+function namesWith(host: string | undefined): ServiceNames {
+  if (host === undefined) return SERVICE_NAMES;
+  const { dns, ips = [] } = SERVICE_NAMES;
+  const bytes = addressBytes(host);
+  return bytes === undefined ? { dns: [...dns, host], ips } : { dns, ips: [...ips, bytes] };
+}
+
+/** Undefined: it is no address. */
+function addressBytes(host: string): Uint8Array | undefined {
+  if (isIPv4(host)) return Uint8Array.from(host.split('.'), Number);
+  if (!isIPv6(host)) return undefined;
+  // As WHATWG writes it: hexadecimal groups alone, one run of zeros left out.
+  const short = new URL(`http://[${host.split('%')[0]}]`).hostname.slice(1, -1);
+  const [head = [], tail = []] = short.split('::').map((part) => part.split(':').filter(Boolean));
+  const zeros = Array<string>(8 - head.length - tail.length).fill('0');
+  return Uint8Array.from(
+    [...head, ...zeros, ...tail].flatMap((group) => {
+      const word = Number.parseInt(group, 16);
+      return [word >> 8, word & 0xff];
+    }),
+  );
+}
 
 export interface Issued {
   /** Upper-case hex. */
@@ -63,7 +90,10 @@ export class Authority {
     const validity = 'validity' in options ? options.validity : daysFromNow(options.days);
     mkdirSync(into, { recursive: true, mode: 0o700 });
     chmodSync(into, 0o700);
-    const { serial, ...pair } = await issued(this.#pair, caller, { validity, names: SERVICE_NAMES });
+    const { serial, ...pair } = await issued(this.#pair, caller, {
+      validity,
+      names: namesWith(options.host),
+    });
     put(into, 'tls', pair);
     replace(join(into, 'ca.crt'), this.#pair.certificatePem, 0o644);
     return { serial };

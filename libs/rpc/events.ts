@@ -25,8 +25,10 @@ export const EVENT_KINDS = {
   'vkernel-ended-for-memory': 'ERROR',
   /** A virtual kernel was ended, as threads of programs that are over did not end. */
   'vkernel-ended-for-threads': 'WARNING',
-  /** A node fell silent, left or was replaced: what only it had is lost. */
+  /** A node fell silent or was replaced: what only it had is lost. */
   'holder-buried': 'WARNING',
+  /** A node said goodbye, with all that it had handed over: it was drained, or its cluster shrinks. */
+  'holder-left': 'INFO',
   /** Somebody needed a page whose only copy is gone. */
   'page-lost': 'ERROR',
   /** A message of pages from another node did not fit its checksum; the first of a row. It is sent again. */
@@ -49,6 +51,10 @@ export const EVENT_KINDS = {
   'node-joined': 'INFO',
   /** A node of another machine was put out, or took itself out. */
   'node-removed': 'WARNING',
+  /** Somebody had a node hand over what it has, and rest. */
+  'node-drained': 'INFO',
+  /** Somebody had a node that rested work again. */
+  'node-resumed': 'INFO',
   /** An admin let somebody into the cluster, through the door. */
   'person-added': 'INFO',
   /** An admin put somebody out, through the door. */

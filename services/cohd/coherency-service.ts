@@ -191,7 +191,7 @@ export class CoherencyService {
 
   /** Somebody has LOST pages of a dataspace begin anew as zeros. */
   lossAccepted(dataspace: string, pages: bigint, by: string): void {
-    const what = `${by} has ${pages} LOST pages of ${dataspace} begin anew as zeros`;
+    const what = `${by} has ${pages} LOST ${pages === 1n ? 'page' : 'pages'} of ${dataspace} begin anew as zeros`;
     this.o.events?.add('loss-accepted', what, { dataspace });
   }
 

@@ -17,6 +17,7 @@ import type { EventLog } from '@odonata/rpc/events.ts';
 import type { Limits } from '@odonata/rpc/limits.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
+import { setHint } from '@odonata/rpc/set-hint.ts';
 import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import type { ClusterLooks } from './cluster-look.ts';
 import type { Connector } from './connector.ts';
@@ -172,11 +173,11 @@ export class Vkernels {
     const may = this.quotas.of(key);
     const about = { vkernel: key };
     if (refusedDescriptors > 0) {
-      const text = `virtual kernel ${key} has ${may.descriptors} descriptors open, which is all that it may (vkctl vkernel set --descriptors gives it more)`;
+      const text = `virtual kernel ${key} has ${may.descriptors} ${may.descriptors === 1 ? 'descriptor' : 'descriptors'} open, which is all that it may (${setHint(key, '--descriptors')} gives it more)`;
       this.#limits?.hit('vkernel-descriptors', `vkernel:${key}`, text, about);
     }
     if (refusedDisk > 0) {
-      const text = `virtual kernel ${key} has all of its ${may.diskBytes} bytes in its home (vkctl vkernel set --disk gives it more)`;
+      const text = `virtual kernel ${key} has all of its ${may.diskBytes} bytes in its home (${setHint(key, '--disk', 'SIZE')} gives it more)`;
       this.#limits?.hit('vkernel-disk', `vkernel:${key}`, text, about);
     }
   }
@@ -227,7 +228,7 @@ export class Vkernels {
     }
     const { processes } = this.quotas.of(key);
     if (processes === 0 || this.#table.running(key).length < processes) return;
-    const text = `virtual kernel ${key} has ${processes} processes, which is all that it may (vkctl vkernel set --processes gives it more)`;
+    const text = `virtual kernel ${key} has ${processes} ${processes === 1 ? 'process' : 'processes'}, which is all that it may (${setHint(key, '--processes')} gives it more)`;
     const hit = this.#limits?.hit('vkernel-processes', `vkernel:${key}`, text, { vkernel: key });
     throw hit ?? overQuota(`vkernel:${key}`, text);
   }

@@ -33,7 +33,7 @@ const hog = (name: string, mib: number, ...more: string[]) =>
 const cpuMsOf = (pid: number): number => processStat(pid)!.cpuMs;
 const outOf = (name: string, size: string) =>
   expect.stringMatching(
-    `^out of memory: virtual kernel [^/]+/${name} has all of its ${size} \\(vkctl vkernel set --memory gives it more\\)$`,
+    `^out of memory: virtual kernel [^/]+/${name} has all of its ${size} \\(vkctl vkernel set ${name} --user \\S+ --memory SIZE gives it more\\)$`,
   );
 
 test('of memory: private and shared pages of all its programs together, also under another pmapd', async () => {
@@ -65,7 +65,7 @@ test('of processes and dataspaces, also under another vkerneld; what ends makes 
   for (const each of two) await each.wrote(/./);
   const third = cluster.start('node1', 'hog', ['private', '1'], { vkernel: 'few' });
   await expect(third.then((each) => each.end())).rejects.toThrow(
-    /few has 2 processes, which is all that it may \(vkctl vkernel set --processes gives it more\)/,
+    /few has 2 processes, which is all that it may \(vkctl vkernel set few --user \S+ --processes N gives it more\)/,
   );
   two[0]!.signal('SIGKILL');
   await two[0]!.end();

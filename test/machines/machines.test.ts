@@ -189,6 +189,8 @@ it.skipIf(whyNoNetwork() !== undefined)('all that a person does goes through one
     await done('user', 'rm', 'bob');
     expect(await done('user', 'ls')).toMatch(/bob .*removed/);
     expect(await done('events', '--kind', 'person-removed')).toMatch(/alice put user bob out/);
+    // Typed where the cluster began it is one as well.
+    expect(await one.done('events', '--kind', 'person-added')).toMatch(/let admin alice in/);
     expect(JSON.parse(await done('node', 'token', 'add', '--json'))).toMatchObject({ uses: 1 });
     const service = join(elsewhere.home, 'web.yaml');
     writeFileSync(service, `name: web\nprogram: ${counter}\ncommand: [far, read]\n`);
@@ -215,6 +217,10 @@ it('a node that is drained gives its pages away, and works again', async () => {
   await one.done('service', 'rm', 'spin');
   await one.done('node', 'drain', 'node3');
   expect(await states()).toMatchObject({ node3: 'drained' });
+  const happened = async (kind: string) =>
+    (await one.vkctl('events', '--kind', kind, '--match', 'node3')).stdout;
+  expect(await happened('node-drained')).toMatch(/admin \S+ had node3 hand over what it has, and rest/);
+  expect(await happened('holder-left')).toMatch(/node3 left: it said goodbye/);
   expect(await one.done('node', 'drain', 'node3')).toMatch(/^node3 is drained already, and rests/);
   // That is no failure: nothing of it is missing.
   for (const look of ['ps', 'status', 'vkernel ls']) await one.done(...look.split(' '));

@@ -63,4 +63,4 @@ export type ReplicaAction =
   | { type: 'stepDown'; shards: readonly number[]; reason: string }
   | LogAction
   /** Of `vkctl events`. */
-  | { type: 'event'; kind: 'holder-buried'; text: string; holder: string };
+  | { type: 'event'; kind: 'holder-buried' | 'holder-left'; text: string; holder: string };

@@ -308,8 +308,14 @@ export class Replica extends ReplicaShards {
 
   private bury(entry: HolderEntry, reason: string, nowMs: number): void {
     const { node } = entry;
-    this.out.log('warn', 'holder is gone', { node, holder: entry.id, reason });
-    this.out.add({ type: 'event', kind: 'holder-buried', text: `${node} is gone: ${reason}`, holder: node });
+    if (entry.left) {
+      this.out.log('info', 'holder left', { node, holder: entry.id, reason });
+      this.out.add({ type: 'event', kind: 'holder-left', text: `${node} left: ${reason}`, holder: node });
+    } else {
+      this.out.log('warn', 'holder is gone', { node, holder: entry.id, reason });
+      const text = `${node} is gone: ${reason}`;
+      this.out.add({ type: 'event', kind: 'holder-buried', text, holder: node });
+    }
     this.drop(entry);
     // Nothing was given to it.
     if (!entry.welcomed) return;

@@ -3,6 +3,7 @@
 
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { overQuota } from '@odonata/rpc/refusal.ts';
+import { setHint } from '@odonata/rpc/set-hint.ts';
 import { TooManyOpen } from '../frames/exhausted.ts';
 import { ofLimit } from '../limit-of.ts';
 
@@ -32,7 +33,7 @@ export class OpenDataspaces {
       'vkernel-dataspaces',
       overQuota(
         `vkernel:${vkernel}`,
-        `virtual kernel ${vkernel} has ${most} dataspaces open, which is all that it may (vkctl vkernel set --dataspaces gives it more)`,
+        `virtual kernel ${vkernel} has ${most} ${most === 1 ? 'dataspace' : 'dataspaces'} open, which is all that it may (${setHint(vkernel, '--dataspaces')} gives it more)`,
       ),
     );
   }

@@ -1,6 +1,7 @@
 // What each virtual kernel may have of the node, all of its processes together, as its supervisor said it last.
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { VkernelBound as Told } from '@odonata/proto/pmap/v1/pmap';
+import { setHint } from '@odonata/rpc/set-hint.ts';
 
 export interface VkernelBound {
   /** Frames, private and shared ones, and pages in swap. */
@@ -32,4 +33,4 @@ export class VkernelBounds {
 
 /** Why a process gets no more of them. */
 export const framesReason = (vkernel: string, frames: number): string =>
-  `out of memory: virtual kernel ${vkernel} has all of its ${Math.round((frames * PAGE_BYTES) / 2 ** 20)} MiB (vkctl vkernel set --memory gives it more)`;
+  `out of memory: virtual kernel ${vkernel} has all of its ${Math.round((frames * PAGE_BYTES) / 2 ** 20)} MiB (${setHint(vkernel, '--memory', 'SIZE')} gives it more)`;

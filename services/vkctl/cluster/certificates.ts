@@ -37,7 +37,10 @@ export async function makeCertificates(
   const all: readonly [RoleName, string][] = [...services, ['admin', adminName()]];
   await Promise.all(
     all.map(([role, name]) =>
-      authority.issue(callerOf(plan, role, name), tlsDirOf(plan, role, name), { days: DAYS }),
+      authority.issue(callerOf(plan, role, name), tlsDirOf(plan, role, name), {
+        days: DAYS,
+        host: plan.host,
+      }),
     ),
   );
 }

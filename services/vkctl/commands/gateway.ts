@@ -203,7 +203,7 @@ async function certify(plan: ClusterPlan): Promise<void> {
     );
   const authority = await Authority.in(authorityDir(plan), plan.cluster);
   const tlsDir = tlsDirOf(plan, GATEWAY, GATEWAY);
-  await authority.issue(callerOf(plan, GATEWAY, GATEWAY), tlsDir, { days: DAYS });
+  await authority.issue(callerOf(plan, GATEWAY, GATEWAY), tlsDir, { days: DAYS, host: plan.host });
 }
 
 function wantedOf(policy: string, options: ServeOptions): WantedGateway {

@@ -1,6 +1,6 @@
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { JoinToken } from '@odonata/proto/door/v1/door';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withCluster } from '../connection.ts';
 import { printJson } from '../json.ts';
 import { print, printNames, say } from '../output.ts';
@@ -53,11 +53,10 @@ export function addNodeToken(node: Command): void {
     .description(
       'Makes a token and prints the command for the machine that is to join. It is said once: whoever has it may make a machine a node.',
     )
-    .option(
-      '--ttl <span>',
-      'how long it counts, as 10m or 2h; 1h unless given, a week at most',
-      span,
-      DEFAULT_MS,
+    .addOption(
+      new Option('--ttl <span>', 'how long it counts, as 10m or 2h, a week at most')
+        .argParser(span)
+        .default(DEFAULT_MS, '1h'),
     )
     .option('--uses <count>', 'how many machines it lets in', wholeNumber(1, 64), 1)
     .addOption(clusterOption())
@@ -99,7 +98,7 @@ export async function makeToken(
   { connection }: Pick<Cluster, 'connection'>,
   { uses, ttlMs }: { uses: number; ttlMs: number },
 ): Promise<NewToken> {
-  const { token, kept, address } = await withDoor(
+  const { token, kept, address } = await withDoor(() =>
     connection.door().makeToken({ ttlMs: BigInt(ttlMs), uses }),
   );
   return {
@@ -125,7 +124,7 @@ const plain = ({ id, by, madeMs, untilMs, usesLeft }: JoinToken) => ({
 
 async function list(options: ClusterOption & QuietOption & { json?: boolean }): Promise<void> {
   const { tokens } = await withCluster(options, ({ connection }) =>
-    withDoor(connection.door().listTokens({})),
+    withDoor(() => connection.door().listTokens({})),
   );
   if (options.json) return printJson(tokens.map(plain));
   if (options.quiet) return printNames(tokens.map(({ id }) => id));
@@ -141,7 +140,7 @@ async function list(options: ClusterOption & QuietOption & { json?: boolean }): 
 
 async function remove(ids: string[], options: ClusterOption & { json?: boolean }): Promise<void> {
   await withCluster(options, async ({ connection }) => {
-    for (const id of ids) await withDoor(connection.door().revokeToken({ id }));
+    for (const id of ids) await withDoor(() => connection.door().revokeToken({ id }));
   });
   if (options.json) return printJson(ids.map((id) => ({ id, removed: true })));
   for (const id of ids) say(`token ${id} lets nobody in any more`);

@@ -5,11 +5,11 @@ import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { plural, print, printNames, say, showProgress } from '../output.ts';
+import { print, printNames, say, showProgress } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type Column, table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
-import { isDoorless, withDoor } from './node-door.ts';
+import { isDoorless, NO_DRAIN, type NoDoor, withDoor } from './node-door.ts';
 import { addNodeToken } from './node-token.ts';
 import {
   type ClusterOption,
@@ -20,6 +20,7 @@ import {
   quietOption,
   wholeNumber,
 } from './options.ts';
+import { processesText, processorsText } from './vkernel-quota.ts';
 
 const LOOK_MS = 300;
 
@@ -57,14 +58,16 @@ export function addNode(program: Command): void {
     .command('drain')
     .summary('have one hand over what it has, and rest')
     .description(
-      'Programs that run on the node end, services go to other nodes, and its pages, too; then it rests until "vkctl node resume". Returns when that is done.',
+      'Programs that run on the node end, services go to other nodes, and its pages, too; then it rests until "vkctl node resume". Returns when that is done. For admins and operators, of a cluster that other machines may join.',
     );
   waits(drain, 'the others have no room, or there are none: what is lost then, is').action(drainOne);
   examples(drain, [['vkctl node drain node4', 'its machine may be switched off then']]);
   const resume = node
     .command('resume')
     .summary('have one that rests work again')
-    .description('Has a node that was drained work again, and returns when it does.');
+    .description(
+      'Has a node that was drained work again, and returns when it does. For admins and operators, of a cluster that other machines may join.',
+    );
   waits(resume).action(resumeOne);
   examples(resume, [['vkctl node resume node4', 'after its machine was mended']]);
   const rm = node
@@ -108,8 +111,8 @@ const boundsOf = ({ memoryBytes, cpuMillis, processes }: NodeBounds) => ({
 const shownBounds = ({ memoryBytes, cpuMillis, processes }: ReturnType<typeof boundsOf>): string =>
   [
     ...(memoryBytes > 0 ? [formatSize(memoryBytes)] : []),
-    ...(cpuMillis > 0 ? [`${cpuMillis / 1000} cpus`] : []),
-    ...(processes > 0 ? [plural(processes, 'program')] : []),
+    ...(cpuMillis > 0 ? [processorsText(cpuMillis)] : []),
+    ...(processes > 0 ? [processesText(processes)] : []),
   ].join(', ') || 'what is free';
 
 const plain = (node: DoorNode) => ({
@@ -123,8 +126,8 @@ const plain = (node: DoorNode) => ({
   ...(node.lodges && { lodges: boundsOf(node.lodges) }),
 });
 
-const nodesOf = async ({ connection }: Cluster): Promise<DoorNode[]> =>
-  (await withDoor(connection.door().listNodes({}))).nodes;
+const nodesOf = async ({ connection }: Cluster, without?: NoDoor): Promise<DoorNode[]> =>
+  (await withDoor(() => connection.door().listNodes({}), without)).nodes;
 
 const COLUMNS: Column[] = [
   ...['NODE', 'STATE', 'ADDRESS', 'SINCE', 'SEEN'].map((head) => ({ head })),
@@ -180,7 +183,7 @@ async function drainOne(name: string, options: NodeOptions): Promise<void> {
 
 /** @returns what it was before */
 async function drained(cluster: Cluster, name: string, options: NodeOptions): Promise<NodeState> {
-  const nodes = await nodesOf(cluster);
+  const nodes = await nodesOf(cluster, NO_DRAIN);
   const { state } = named(nodes, name);
   if (state === NodeState.AWAY)
     throw new Failure(`${name} says nothing, and hands nothing over`, {
@@ -191,15 +194,15 @@ async function drained(cluster: Cluster, name: string, options: NodeOptions): Pr
     throw new Failure(`${name} is the only node that works: nobody would take over what it has`, {
       fix: 'Let another one work first (vkctl node ls), or give --force.',
     });
-  await withDoor(cluster.connection.door().drainNode({ node: name, resume: false }));
+  await withDoor(() => cluster.connection.door().drainNode({ node: name, resume: false }));
   await until(cluster, name, NodeState.DRAINED, options);
   return state;
 }
 
 async function resumeOne(name: string, options: NodeOptions): Promise<void> {
   const before = await withCluster(options, async (cluster) => {
-    const { state } = named(await nodesOf(cluster), name);
-    await withDoor(cluster.connection.door().drainNode({ node: name, resume: true }));
+    const { state } = named(await nodesOf(cluster, NO_DRAIN), name);
+    await withDoor(() => cluster.connection.door().drainNode({ node: name, resume: true }));
     await until(cluster, name, NodeState.READY, options);
     return state;
   });
@@ -237,7 +240,7 @@ async function removeOne(name: string, options: NodeOptions): Promise<void> {
     const found = named(await nodesOf(cluster), name);
     const works = found.state === NodeState.READY || found.state === NodeState.DRAINING;
     if (works && !found.here && !options.force) await drained(cluster, name, options);
-    await withDoor(cluster.connection.door().removeNode({ node: name }));
+    await withDoor(() => cluster.connection.door().removeNode({ node: name }));
     return found;
   });
   if (options.json) return printJson({ name, removed: true });

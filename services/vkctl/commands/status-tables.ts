@@ -86,7 +86,7 @@ export function nodeTable(nodes: NodeStatus[]): string {
       stats.pagesIn,
       stats.pagesOut,
       stats.invalidations,
-      stats.vmspaces,
+      stats.vmspaces + stats.handmadeVmspaces,
     ];
   });
   return table(columns, rows);

@@ -13,7 +13,7 @@ import {
 } from '../cluster/people.ts';
 import { elsewhere, runningRecord, withCluster } from '../connection.ts';
 import { Failure } from '../failure.ts';
-import { isDoorless } from './node-door.ts';
+import { isDoorless, isNotConnected, overRestart } from './node-door.ts';
 import { type ClusterOption, clusterOf } from './options.ts';
 
 export interface Whom {
@@ -42,21 +42,50 @@ export async function withPeople<T>(options: ClusterOption, use: (people: People
     throw new Failure(`cluster "${plan.cluster}" was started with --insecure: everybody may do everything`, {
       fix: 'Start it without.',
     });
-  return await use({
+  const here: People = {
     ...{ cluster: plan.cluster, syslink },
     list: async () => ({ people: listPeople(plan), starter: adminName(), startedMs }),
     add: (whom) => addPerson(plan, whom),
     remove: (name) => removePerson(plan, name),
-  });
+  };
+  if (plan.host === undefined) return await use(here);
+  return await byDoor(here, use);
+}
+
+/** The door makes an event of it, which says who it was. Without it the files are here all the same: whoever is to be put out is. */
+async function byDoor<T>(here: People, use: (people: People) => Promise<T>): Promise<T> {
+  const orHere = async <A>(asked: Promise<A>, otherwise: () => Promise<A>): Promise<A> => {
+    try {
+      return await asked;
+    } catch (error) {
+      if (!isNotConnected(error)) throw error;
+      return await otherwise();
+    }
+  };
+  let isThere = false;
+  const through = (door: People): Promise<T> => {
+    isThere = true;
+    return use({
+      ...here,
+      add: (whom) => orHere(door.add(whom), () => here.add(whom)),
+      remove: (name) => orHere(door.remove(name), () => here.remove(name)),
+    });
+  };
+  try {
+    return await atDoor({ cluster: here.cluster }, through);
+  } catch (error) {
+    if (isThere) throw error;
+    return await use(here);
+  }
 }
 
 /** Whoever asks is an admin there; the key of the authority stays where it is, and so does the one that is made here. */
 function atDoor<T>(options: ClusterOption, use: (people: People) => Promise<T>): Promise<T> {
   return withCluster(options, async ({ name: cluster, routers, connection }) => {
     const door = connection.door();
-    const asked = async <A>(answer: Promise<A>): Promise<A> => {
+    const asked = async <A>(ask: () => Promise<A>): Promise<A> => {
       try {
-        return await answer;
+        return await overRestart(ask);
       } catch (error) {
         if (!isDoorless(error)) throw error;
         throw new Failure('this cluster lets nobody in from another machine: it has no door', {
@@ -68,18 +97,18 @@ function atDoor<T>(options: ClusterOption, use: (people: People) => Promise<T>):
     return await use({
       ...{ cluster, syslink: routers },
       async list() {
-        const { people, starter, startedMs } = await asked(door.listPeople({}));
+        const { people, starter, startedMs } = await asked(() => door.listPeople({}));
         return { people: people.map(personOf), starter, startedMs: Number(startedMs) };
       },
       async add({ name, role, groups, days }) {
         const { newRequest } = await import('@odonata/authority/certificates.ts');
         const { keyPem, requestPem } = await newRequest();
         const about = { name, role: roleOf(role)!, groups: [...groups], days, request: requestPem };
-        const answer = await asked(door.addPerson(create(AddPersonRequestSchema, about)));
+        const answer = await asked(() => door.addPerson(create(AddPersonRequestSchema, about)));
         const { person, certificate, authority } = answer;
         return { person: personOf(person!), credential: { certificate, key: keyPem, authority } };
       },
-      remove: async (name) => personOf((await asked(door.removePerson({ name }))).person!),
+      remove: async (name) => personOf((await asked(() => door.removePerson({ name }))).person!),
     });
   });
 }

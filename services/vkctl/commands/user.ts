@@ -53,7 +53,7 @@ export function addUser(program: Command): void {
     .command('add')
     .summary('let somebody in')
     .description(
-      'Makes a certificate for somebody, and writes it with all that they need to come in into a file. Hand that over by a safe way: whoever has it is them.',
+      'Makes a certificate for somebody, and writes it with all that they need to come in into a file. Hand that over by a safe way: whoever has it is them. For admins.',
     )
     .argument('<name>', 'of the person: 1 to 32 of a-z 0-9 _ -')
     .addOption(
@@ -81,7 +81,7 @@ export function addUser(program: Command): void {
   const ls = user
     .command('ls')
     .summary('who is in')
-    .description('Lists the people of the cluster.')
+    .description('Lists the people of the cluster. For admins.')
     .addOption(clusterOption())
     .addOption(jsonOption())
     .addOption(quietOption('print names only'))
@@ -94,7 +94,7 @@ export function addUser(program: Command): void {
   const rm = user
     .command('rm')
     .summary('let somebody in no more')
-    .description('From now on their certificate counts no more. What they run and have stays.')
+    .description('From now on their certificate counts no more. What they run and have stays. For admins.')
     .argument('<name>', 'as "vkctl user ls" shows it')
     .addOption(clusterOption())
     .addOption(jsonOption())

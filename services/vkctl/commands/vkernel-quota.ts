@@ -51,6 +51,14 @@ export function namesOf({ mayListen, mayConnect, names, ownNames }: QuotaOptions
 
 export const processesText = (count: number): string => (count === 1 ? 'a process' : `${count} processes`);
 
+/** `half a processor` would not be found by who looks for `--cpus 0.5`. */
+export const processorsText = (cpuMillis: number): string =>
+  cpuMillis === 1_000
+    ? '1 processor'
+    : cpuMillis < 1_000
+      ? `${cpuMillis / 1_000} of a processor`
+      : `${cpuMillis / 1_000} processors`;
+
 interface Shown {
   readonly quota?: Partial<Record<'memoryBytes' | 'diskBytes', bigint>> &
     Partial<Record<'cpuWeight' | 'cpuMillis' | 'processes' | 'dataspaces' | 'descriptors', number>>;
@@ -62,7 +70,7 @@ export function shownQuota({ quota, names }: Shown): string {
   const { diskBytes = 0n, descriptors = 0 } = quota ?? {};
   const said = [
     ...(memoryBytes > 0n ? [`${formatSize(memoryBytes)} of memory`] : []),
-    ...(cpuMillis > 0 ? [`${cpuMillis / 1000} of a processor`] : []),
+    ...(cpuMillis > 0 ? [processorsText(cpuMillis)] : []),
     ...(cpuWeight > 0 ? [`a weight of ${cpuWeight}`] : []),
     ...(processes > 0 ? [processesText(processes)] : []),
     ...(dataspaces > 0 ? [`${plural(dataspaces, 'dataspace')} open`] : []),

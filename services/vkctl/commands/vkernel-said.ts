@@ -13,18 +13,18 @@ export const ofHost = <O extends { cluster?: string; hostCluster?: string }>(opt
 /** Nodes that rest or are away, and take it when they are back. */
 export class Later {
   readonly #isPlain: boolean;
-  #away: string[] = [];
+  away: readonly string[] = [];
 
   constructor({ json }: PlaceOptions) {
     this.#isPlain = json !== true;
   }
 
   readonly onAway = (nodes: string[]): void => {
-    this.#away = nodes;
+    this.away = nodes;
   };
 
   tell(what: string): void {
-    if (this.#isPlain && this.#away.length > 0) say(`${what} on ${this.#away.join(', ')} when that is back`);
+    if (this.#isPlain && this.away.length > 0) say(`${what} on ${this.away.join(', ')} when that is back`);
   }
 }
 

@@ -217,21 +217,29 @@ async function setOne(name: string, said: QuotaOptions): Promise<void> {
     });
   if (lodger !== undefined) return await setLodger(lodger, options);
   const later = new Later(options);
-  const { before, changed } = await withCluster(options, async ({ vkernels }) => {
+  const { before, changed, others } = await withCluster(options, async ({ vkernels, connection }) => {
     const known = names === undefined ? [] : (await vkernels.list({ node: options.node })).vkernels;
     const told = await vkernels.set(which(name, options), change, { names, onAway: later.onAway });
-    return { before: known, changed: told };
+    const has = new Set([...told.map(({ node }) => node), ...later.away]);
+    const rest = options.node === undefined ? await connection.nodes() : [];
+    return { before: known, changed: told, others: rest.filter((each) => !has.has(each.name)) };
   });
   if (options.json) printJson(changed.map(plain));
-  else sayQuotas(name, changed);
+  else sayQuotas(name, changed, others);
   if (!options.json) sayNamesBefore(before, changed);
   later.tell(`what virtual kernel ${name} may have counts`);
 }
 
-/** A line for all nodes on which it may have the same. */
-function sayQuotas(name: string, vkernels: readonly Vkernel[]): void {
+/** A line for all nodes on which it may have the same. @param others that had none of that name: they, too, get what was said */
+function sayQuotas(
+  name: string,
+  vkernels: readonly Vkernel[],
+  others: readonly { name: string }[] = [],
+): void {
+  const also =
+    others.length === 0 ? '' : `; what was said counts on ${others.map((each) => each.name).join(', ')}, too`;
   for (const [quota, each] of Map.groupBy(vkernels, shownQuota))
-    say(`virtual kernel ${name} may have ${quota} on ${nodesOf(each)}`);
+    say(`virtual kernel ${name} may have ${quota} on ${nodesOf(each)}${also}`);
 }
 
 async function haltOne(name: string, said: PlaceOptions): Promise<void> {

@@ -33,8 +33,8 @@ export const AWAY_MS = 5_000;
 /** Of a token, where nothing is said. */
 const TTL_MS = 3_600_000;
 
-/** What of a cluster's people is changed is an event. */
-type PersonChange = 'person-added' | 'person-removed';
+/** What of a cluster's people and nodes somebody changes is an event. */
+type Change = 'person-added' | 'person-removed' | 'node-drained' | 'node-resumed';
 
 export interface DoorHandlersOptions {
   readonly plan: ClusterPlan;
@@ -42,7 +42,7 @@ export interface DoorHandlersOptions {
   readonly tokens: TokenBook;
   readonly folder: TlsFolder;
   /** For events. */
-  readonly happened: (kind: PersonChange, text: string, person: string) => void;
+  readonly happened: (kind: Change, text: string, subject: { person: string } | { node: string }) => void;
   /** What the supervisor of this machine tells now. */
   readonly read: () => ClusterRecord | undefined;
 }
@@ -82,8 +82,14 @@ export function doorHandlers(o: DoorHandlersOptions): Handlers<typeof DoorServic
       return {};
     },
     listNodes: () => ({ nodes: nodesNow(o) }),
-    async drainNode({ node, resume }) {
+    async drainNode({ node, resume }, { caller }) {
+      const rested = desk.nodes().resting.includes(node);
       if (!(await desk.rest(node, !resume))) throw memberNamed(node);
+      if (rested !== resume) return {}; // It is so already.
+      const [kind, what] = resume
+        ? (['node-resumed', 'work again'] as const)
+        : (['node-drained', 'hand over what it has, and rest'] as const);
+      o.happened(kind, `${shownCaller(caller)} had ${node} ${what}`, { node });
       return {};
     },
     async removeNode({ node }) {
@@ -109,7 +115,7 @@ export function doorHandlers(o: DoorHandlersOptions): Handlers<typeof DoorServic
       const { person, credential } = await certifyPerson(plan, whom, request).catch((error) => {
         throw refusal(error);
       });
-      o.happened('person-added', `${shownCaller(caller)} let ${word} ${name} in`, name);
+      o.happened('person-added', `${shownCaller(caller)} let ${word} ${name} in`, { person: name });
       return { person: shownPerson(person), ...credential };
     },
     listPeople: () => ({
@@ -121,7 +127,7 @@ export function doorHandlers(o: DoorHandlersOptions): Handlers<typeof DoorServic
       const person = await removePerson(plan, name).catch((error) => {
         throw refusal(error);
       });
-      o.happened('person-removed', `${shownCaller(caller)} put ${person.role} ${name} out`, name);
+      o.happened('person-removed', `${shownCaller(caller)} put ${person.role} ${name} out`, { person: name });
       return { person: shownPerson(person) };
     },
   };

@@ -60,7 +60,7 @@ runService({
       DoorService,
       doorHandlers({
         ...{ plan, desk, tokens, folder, read: () => readRecord(clusterFile) },
-        happened: (kind, text, person) => events.add(kind, text, { person }),
+        happened: (kind, text, subject) => events.add(kind, text, subject),
       }),
     );
     const refused = (attempt: string, peer: string, text: string) => security.refused(attempt, peer, text);

@@ -8,6 +8,8 @@ import { type Value, valuesOf } from './values.ts';
 const FILES = ':0';
 const NO_FILES = ':4';
 const ANSWERS_MAX = 500;
+/** Its `take` may be left out. */
+const TAKEN = 'snapshot';
 
 /** @param words of the line after `vkctl`, the last one as far as it was typed, which may be nothing */
 export async function complete(program: Command, words: readonly string[]): Promise<string[]> {
@@ -55,6 +57,10 @@ function placeOf(program: Command, before: readonly string[]): Place {
     } else {
       const below = argsBefore === 0 ? command.commands.find((each) => each.name() === word) : undefined;
       if (below === undefined) {
+        if (path === TAKEN && argsBefore === 0) {
+          command = command.commands.find((each) => each.name() === 'take') ?? command;
+          path = `${path} take`;
+        }
         argsBefore += 1;
         passed ||= path === 'run';
       } else {
@@ -93,8 +99,13 @@ async function candidates(at: Place, word: string): Promise<Candidates> {
     return { values, files: false };
   }
   const below = at.argsBefore === 0 ? help.visibleCommands(command) : [];
-  if (below.length > 0)
-    return { values: below.map((each) => ({ value: each.name(), what: each.summary() })), files: false };
+  if (below.length > 0) {
+    const { values } = at.path === TAKEN ? await valuesOf(`${TAKEN} take pid`, given) : { values: [] };
+    return {
+      values: [...below.map((each) => ({ value: each.name(), what: each.summary() })), ...values],
+      files: false,
+    };
+  }
   const args = command.registeredArguments;
   const argument = args[at.argsBefore] ?? (args.at(-1)?.variadic ? args.at(-1) : undefined);
   return argument === undefined ? { values: [], files: false } : await ofArgument(at, argument);

@@ -32,6 +32,8 @@ describe('completion', () => {
     expect(await offered('events', '--severity=w')).toEqual(['--severity=warning', ':4']);
     expect(await offered('events', '--kind', 'sy')).toEqual(['sync-failed', ':4']);
     expect(await offered('completion', '')).toEqual(['bash', 'zsh', 'fish', ':4']);
+    expect(await offered('snapshot', 't')).toEqual(['take', ':4']);
+    expect(await offered('snapshot', '100001', '')).toEqual([':4']);
   });
 
   it('leaves files to the shell, and to a program what is its own', async () => {

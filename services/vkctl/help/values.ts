@@ -2,10 +2,11 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { contextInUse } from '@odonata/client/local/contexts.ts';
+import { NodeState } from '@odonata/proto/door/v1/door';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { EVENT_KINDS } from '@odonata/rpc/events.ts';
 import { clusterName, clusterPaths } from '../cluster/paths.ts';
-import { listPeople } from '../cluster/people.ts';
+import { withPeople } from '../commands/user-people.ts';
 import { runningRecord, withCluster } from '../connection.ts';
 import { HERE, listContexts } from '../context/context.ts';
 
@@ -43,6 +44,18 @@ const vkernels: Ask = (cluster) =>
     return named([...new Set(running.map(({ vkernel }) => vkernel))].sort());
   });
 
+/** Also those of which somebody said what they may have, and that do not run. */
+const anyVkernels: Ask = (cluster) =>
+  withCluster({ cluster }, async (to) =>
+    named([...new Set((await to.vkernels.list()).vkernels.map(({ name }) => name))].sort()),
+  );
+
+const runningVkernels: Ask = (cluster) =>
+  withCluster({ cluster }, async (to) => {
+    const running = (await to.vkernels.list()).vkernels.filter(({ hostPid }) => hostPid > 0);
+    return named([...new Set(running.map(({ name }) => name))].sort());
+  });
+
 const dataspaces: Ask = (cluster) =>
   withCluster({ cluster }, async (to) => named((await to.dataspaces.records()).map(({ name }) => name)));
 
@@ -54,14 +67,24 @@ const nodes: Ask = (cluster) =>
     named((await connection.nodes()).map(({ name }) => name)),
   );
 
+/** As the door knows them, also those that rest or whose machine says nothing. */
+const members =
+  (...states: NodeState[]): Ask =>
+  (cluster) =>
+    withCluster({ cluster }, async ({ connection }) => {
+      const { nodes: all } = await connection.door().listNodes({});
+      return named(
+        all.filter(({ state }) => states.length === 0 || states.includes(state)).map(({ name }) => name),
+      );
+    });
+
 const services: Ask = async (cluster) =>
   named((await runningRecord(clusterName(cluster))).services.map(({ name }) => name));
 
 const people: Ask = async (cluster) =>
-  listPeople((await runningRecord(clusterName(cluster))).plan).map(({ name, role }) => ({
-    value: name,
-    what: role,
-  }));
+  (await withPeople({ cluster }, (all) => all.list())).people
+    .filter(({ removedMs }) => removedMs === undefined)
+    .map(({ name, role }) => ({ value: name, what: role }));
 
 const clusters: Ask = () =>
   readdirSync(dirname(clusterPaths('default').stateDir), { withFileTypes: true })
@@ -89,6 +112,12 @@ const SOURCES: readonly (readonly [end: string, ask: Ask | typeof FILES])[] = [
   ['logs pid', processes(true)],
   ['pmap flush pid', processes(false)],
   ['pmap flush --vkernel', vkernels],
+  ['vkernel set name', anyVkernels],
+  ['vkernel halt name', runningVkernels],
+  ['vkernel rm name', anyVkernels],
+  ['node drain node', members(NodeState.READY, NodeState.DRAINING)],
+  ['node resume node', members(NodeState.DRAINING, NodeState.DRAINED)],
+  ['node rm node', members()],
   ['restart service', services],
   ['events --service', services],
   ['events --kind', () => named(Object.keys(EVENT_KINDS))],

@@ -8,6 +8,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
+import { setHint } from '@odonata/rpc/set-hint.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { GuestSocket, type Piece } from './guest-socket.ts';
 import { made, type NamedListeners, type OpenNamed } from './named-listeners.ts';
@@ -86,7 +87,7 @@ export class NamedConnections {
     const how = what === 'listen' ? 'listen by' : 'connect to';
     throw new RpcError(
       Code.PermissionDenied,
-      `programs of virtual kernel ${key} may not ${how} "${full}" (vkctl vkernel set --may-${what} says which names)`,
+      `programs of virtual kernel ${key} may not ${how} "${full}" (${setHint(key, `--may-${what}`, 'PERSON:NAME')} says which names)`,
     );
   }
 

@@ -204,7 +204,11 @@ export class CrossingMemory {
   }
 
   private lostPages(why: string, dataspace: string, { firstPage, pageCount }: PageRun): void {
-    const text = `pages ${firstPage} to ${firstPage + pageCount - 1} of dataspace ${dataspace} are lost: ${why}`;
+    const which =
+      pageCount === 1
+        ? `page ${firstPage} of dataspace ${dataspace} is`
+        : `pages ${firstPage} to ${firstPage + pageCount - 1} of dataspace ${dataspace} are`;
+    const text = `${which} lost: ${why}`;
     this.o.events.add('page-lost', text, { dataspace });
   }
 

@@ -134,7 +134,7 @@ export const nodesText = (nodes: readonly NodeStats[]): string =>
     ['NODE', 'INDEX', 'FRAMES', 'PRIVATE', 'SHARED', 'PAGES_IN', 'PAGES_OUT', 'INVALIDATIONS', 'VMSPACES'],
     nodes.map((node) => [
       ...[node.node, node.nodeIndex, node.framesTotal, node.framesPrivate, node.pagesShared],
-      ...[node.pagesIn, node.pagesOut, node.invalidations, node.vmspaces],
+      ...[node.pagesIn, node.pagesOut, node.invalidations, node.vmspaces + node.handmadeVmspaces],
     ]),
   );
 
