@@ -1,7 +1,9 @@
 // A dataspace of the north that programs of the south map, over a line of 50 ms each way: what a writer was told to be seen is seen, nobody
 // reads what is older, and what the north takes back is gone.
+import { delay } from '@odonata/rpc/backoff.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DELAY_MS } from '../../services/syslinkd/gateway/testdata/bad-line.ts';
+import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { until } from '../cluster/cluster.ts';
 import { HISTORY, operate, whileThey } from './histories.ts';
 import { FAKE, HostileHome } from './hostile-home.ts';
@@ -150,6 +152,28 @@ test('a gateway that ends brings what was written home, and hands over what it a
   north.serve();
   south.serve();
   await both.mapped();
+}, 120_000);
+
+// What is under way to the one before stands first on the gateway's line to the next one, which knows neither of the two.
+test('a node whose pmap manager was killed reads imported pages again, of each dataspace', async () => {
+  const { north, south, table, shared } = both;
+  const pmapd = south.cluster.service('node2/pmapd').process!;
+  const watcher = await south.cluster.start('node2', 'far', ['watch', table, '1000000', '60000']);
+  const writer = await north.cluster.start('node1', 'far', ['write', 'table', '1000', '1100', '20']);
+  const borrowed = async () => (await south.peer())!.borrowedPages;
+  const before = await borrowed();
+  await until('pages come', async () => (await borrowed()) > before);
+  signalIdentity(pmapd, 'SIGSTOP');
+  // Longer than pages of the north take: it is given some that it does not take.
+  await delay(6 * DELAY_MS);
+  await south.cluster.kill('node2/pmapd');
+  await watcher.end();
+  await south.cluster.well();
+  expect(await south.cluster.json('node2', 'far', ['look', shared, 'read'])).toHaveProperty('sum');
+  expect((await writer.end()).code).toBe(0);
+  expect(await south.cluster.json('node2', 'far', ['look', table, 'read'])).toMatchObject({
+    sum: 4 * 1_100,
+  });
 }, 120_000);
 
 test('it is read, and not written, nor locked', async () => {
