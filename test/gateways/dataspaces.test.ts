@@ -181,9 +181,21 @@ test('it is read, and not written, nor locked', async () => {
   expect((await cluster.run('node1', 'far', ['look', both.table, 'write'])).stderr).toMatch(
     /Permission denied/,
   );
-  expect((await cluster.run('node1', 'far', ['lock', both.table])).stderr).toMatch(/^lock: .*errno 52/);
+  for (const [name, how] of [
+    [both.table, 'read'],
+    [both.shared, 'write'],
+  ] as const)
+    expect(await cluster.run('node1', 'far', ['alone', name, how])).toMatchObject({ code: 0, stderr: '' });
   const { stderr } = await cluster.vkctl(['ds', 'load', both.table, '/etc/hostname']);
   expect(stderr).toMatch(/is of another cluster, which lets it be read and not written/);
+});
+
+test('what became of lost pages is said where they are at home', async () => {
+  const { cluster } = both.south;
+  expect(await cluster.vkctl(['ds', 'accept-loss', both.shared])).toMatchObject({
+    code: 1,
+    stderr: `vkctl: dataspace ${both.shared} is of cluster "${both.north.name}": whoever owns it there says vkctl ds accept-loss shared\n`,
+  });
 });
 
 test('a gateway is no node', async () => {
@@ -229,12 +241,20 @@ test('what the north takes back is gone, and whoever reads it gets an error', as
   await until('pages are lent', async () => ((await north.peer())?.dataspaces[0]?.pages ?? 0) > 0);
   both.allow({ exports: [] });
   const { signal, reason } = await watcher.end();
-  expect({ signal, reason }).toMatchObject({ signal: 'SIGBUS', reason: expect.stringContaining(table) });
+  expect({ signal, reason }).toMatchObject({
+    signal: 'SIGBUS',
+    reason: expect.stringMatching(
+      new RegExp(`dataspace ${table} is not here any more: its cluster took it back`),
+    ),
+  });
   await until(
     'nothing is left of it',
     async () => !(await south.cluster.vkctl(['ds', 'ls', '-q'])).stdout.includes(table),
   );
   expect((await south.cluster.run('node1', 'far', ['look', table, 'read'])).code).not.toBe(0);
+  expect((await south.cluster.vkctl(['gateway', 'ls'])).stderr).toContain(
+    `vkctl: ${table}, ${north.name}: its cluster does not export it to us, or has none of that name\n`,
+  );
 }, 60_000);
 
 test('a home that turned hostile reaches nothing but its own dataspace, and slows nobody', async () => {
