@@ -112,7 +112,8 @@ export class OpenedDataspaces {
   }
 
   async barrier(dataspace: bigint, { name, count, generation }: Meeting, timeoutMs: bigint): Promise<void> {
-    this.expectWritable(dataspace);
+    // Who may only read it is refused there, and everybody where it is of another cluster.
+    this.get(dataspace);
     const value = { dataspace, name, count, generation, owner: this.pid, timeoutMs };
     const answer = await this.session.ask({ case: 'barrier', value });
     if (answer.case !== 'barrier')

@@ -2,6 +2,7 @@
 
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
 import type { Dataspace, GetDataspaceRequestSchema } from '@odonata/proto/coherency/v1/coherency';
@@ -61,7 +62,9 @@ export async function acceptLoss(
   by: string,
   { requester, requestId }: Asked,
 ): Promise<number> {
-  const about = await find(node, { name, withoutUsage: true, requester, forWriting: true }, requestId);
+  const forWriting = !isBorrowed(name);
+  const about = await find(node, { name, withoutUsage: true, requester, forWriting }, requestId);
+  if (isBorrowed(name)) throw ofAnother(name);
   const { losses } = await node.line.directory.listLosses({ dataspace: about.id }, { requestId });
   const pages = Number(losses[0]?.pages ?? 0n);
   if (pages === 0) return 0;
@@ -91,6 +94,14 @@ export async function acceptLoss(
     if (!loss.more) return accepted;
     firstPage = loss.runsEnd;
   }
+}
+
+function ofAnother(dataspace: string): RpcError {
+  const [name, cluster] = dataspace.split('@');
+  return new RpcError(
+    Code.FailedPrecondition,
+    `dataspace ${dataspace} is of cluster "${cluster}": whoever owns it there says vkctl ds accept-loss ${name}`,
+  );
 }
 
 async function beginAnew(

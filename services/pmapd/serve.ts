@@ -16,7 +16,7 @@ import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { Caller } from '@odonata/rpc/identity/identity.ts';
+import { type Caller, shownCaller } from '@odonata/rpc/identity/identity.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -284,8 +284,17 @@ function endUnresumedLater(node: Node): void {
   ).unref();
 }
 
-function receiverOf({ memory, line, spoilt, traces, gatewayPages }: Node): Receiver {
-  const takesFrom = ({ role }: Caller, dataspace: bigint): boolean =>
-    role !== Role.GATEWAY || gatewayPages.mayBring(dataspace);
+function receiverOf({ memory, line, spoilt, traces, gatewayPages, security }: Node): Receiver {
+  const takesFrom = (caller: Caller, dataspace: bigint): boolean => {
+    if (caller.role !== Role.GATEWAY) return true;
+    const bringing = gatewayPages.look(dataspace);
+    if (bringing === 'may not') {
+      const who = shownCaller(caller);
+      security.refused('pages', who, `${who} brought pages of dataspace ${dataspace}, which it may not`, {
+        dataspace: memory.get(dataspace)?.name,
+      });
+    }
+    return bringing === 'may';
+  };
   return { memory, line, spoilt, traces, takesFrom };
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type ClientReason, clientError } from '@odonata/client/client-error.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { afterEach, expect, test } from 'vitest';
-import { EXIT, explainWithFix, Failure, told } from './failure.ts';
+import { EXIT, explain, explainWithFix, Failure, told } from './failure.ts';
 
 const { ODONATA_SYSLINK } = process.env;
 afterEach(() => {
@@ -152,4 +152,12 @@ test.each([
     else process.env.ODONATA_HOME = before;
     rmSync(home, { recursive: true });
   }
+});
+
+test('what asks is a sentence as it is', () => {
+  const fix = 'Mend it.';
+  expect(explain(new Failure('there is no such field; is address meant?', { fix }))).toBe(
+    'there is no such field; is address meant? Mend it.',
+  );
+  expect(explain(new Failure('it is away', { fix }))).toBe('it is away. Mend it.');
 });

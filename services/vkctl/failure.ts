@@ -39,7 +39,8 @@ export function told(error: unknown): unknown {
 /** The one line for any error. A bug keeps its stack: it is for the person who mends it. */
 export function explain(thrown: unknown): string {
   const error = told(thrown);
-  if (error instanceof Failure) return oneLine(error.fix ? `${error.message}. ${error.fix}` : error.message);
+  if (error instanceof Failure)
+    return oneLine(error.fix ? `${ended(error.message)} ${error.fix}` : error.message);
   // Also of a line that broke for it.
   if (hasCode(error, Code.Unauthenticated, Code.Unavailable) && / was revoked$/.test(error.details))
     return oneLine(`${error.details}. ${NEW_CONTEXT}`);
@@ -49,6 +50,9 @@ export function explain(thrown: unknown): string {
   if (error instanceof Error) return error.stack ?? error.message;
   return String(error);
 }
+
+/** As a sentence: one that asks ends as it is. */
+const ended = (text: string): string => (text.endsWith('?') ? text : `${text}.`);
 
 /** What a role may not call has a path for those who call it by gRPC; here it is what somebody has just typed. */
 const withoutPath = (details: string): string =>

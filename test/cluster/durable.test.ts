@@ -51,7 +51,7 @@ test('the death of the node that held the pages: the last synced bytes come back
   expect(saved.slice(0, 8192)).toBe(text('later').slice(0, 8192));
   expect(saved.slice(8192)).toBe(text('first').slice(8192));
   await expect(save('unsynced', 'node2')).rejects.toThrow(
-    /its only copy died with its node, and it was never synced/,
+    /its only copy is gone, with its node or the gateway of another cluster, and it was never synced/,
   );
   // It is memory like any other again, and its next sync is newer than what is stored.
   await vkctl(['ds', 'load', 'notes', '-', '--node', 'node2'], text('again'));

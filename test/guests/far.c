@@ -7,7 +7,7 @@
  *   far listen NAME LISTENER           says of each number that it is told whether each page holds it
  *   far watch NAME NUMBER MS           reads until that is in all pages, for so long at most: nothing may go back
  *   far look NAME read|write           maps it so, and reads a word of each page
- *   far lock NAME                      asks for a lock on it
+ *   far alone NAME read|write          asks for what is each cluster's own: locks, barriers, waits, wakes, stores; all must be absent
  *   far add NAME NUMBER PAUSE_MS       adds 1 to the first word of each page so often, and says what was there at last
  */
 #include <sys/socket.h>
@@ -137,20 +137,36 @@ static void add(const char *name, uint32_t number, uint32_t pause_ms) {
   printf("{\"adds\":%u,\"last\":%u,\"ns\":%" PRIu64 ",\"longestNs\":%" PRIu64 "}\n", number, was + 1, now_ns() - begin, longest);
 }
 
-static void lock(const char *name) {
+static void absent(int32_t errno_, const char *what) {
+  if (errno_ != ODONATA_ENOSYS) die(EXIT_CHECK, "%s: errno %d", what, errno_);
+}
+
+static void alone(const char *name, int32_t prot) {
   struct odonata_dataspace ds;
+  void *base;
+  uint32_t woken;
   must(odonata_ds_open(name, strlen(name), 0, 0, &ds), "ds_open");
-  must(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_SHARED, 1000), "lock");
+  must(odonata_ds_map_whole(&ds, prot, &base), "ds_map");
+  uint32_t *word = base;
+  absent(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_SHARED, 1000), "lock shared");
+  absent(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_EXCLUSIVE, 1000), "lock");
+  absent(odonata_unlock(ds.id, 0, 7), "unlock");
+  absent(odonata_barrier(ds.id, 1, 1, 0, 1000), "barrier");
+  absent(odonata_wait32(word, *word, 1000000), "wait32");
+  absent(odonata_wake(word, 1, &woken), "wake");
+  absent(odonata_sync(ds.id, 0, 0), "sync");
+  printf("{\"absent\":true}\n");
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|lock|add NAME ...");
+  if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|alone|add NAME ...");
   if (strcmp(argv[1], "write") == 0 && argc > 5)
     writer(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argc - 6, argv + 6);
   else if (strcmp(argv[1], "listen") == 0 && argc == 4) listener(argv[2], argv[3]);
   else if (strcmp(argv[1], "watch") == 0 && argc == 5) watcher(argv[2], atoi(argv[3]), atoi(argv[4]));
   else if (strcmp(argv[1], "look") == 0 && argc == 4) look(argv[2], strcmp(argv[3], "write") == 0);
-  else if (strcmp(argv[1], "lock") == 0) lock(argv[2]);
+  else if (strcmp(argv[1], "alone") == 0 && argc == 4)
+    alone(argv[2], strcmp(argv[3], "write") == 0 ? ODONATA_READ_WRITE : ODONATA_READ);
   else if (strcmp(argv[1], "add") == 0 && argc == 5) add(argv[2], atoi(argv[3]), atoi(argv[4]));
   else die(EXIT_USAGE, "far: unknown words");
   return 0;

@@ -328,7 +328,7 @@ export class NodeBacking<C, B, E> {
     const reason =
       read.state === 'CORRUPT'
         ? `page ${page} of dataspace ${name} is corrupt in the backing store`
-        : `a page of dataspace ${name} is lost: its only copy died with its node, and it was never synced`;
+        : `a page of dataspace ${name} is lost: its only copy is gone, with its node or the gateway of another cluster, and it was never synced`;
     this.out.push({ type: 'not-found', dataspace, page, lostVersion, reason });
   }
 

@@ -138,6 +138,7 @@ export namespace Errno {
   export const OWNERDEAD: i32 = 62;
   export const PERM: i32 = 63;
   export const SRCH: i32 = 71;
+  export const NOSYS: i32 = 52;
   export const NOSPC: i32 = 51;
   export const TIMEDOUT: i32 = 73;
 }

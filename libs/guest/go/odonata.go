@@ -32,6 +32,7 @@ const (
 	EOWNERDEAD   int32 = 62
 	EPERM        int32 = 63
 	ESRCH        int32 = 71
+	ENOSYS       int32 = 52
 	ENOSPC       int32 = 51
 	ETIMEDOUT    int32 = 73
 )

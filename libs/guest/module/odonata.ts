@@ -41,6 +41,10 @@ export const odonata = {
       EOWNERDEAD: { value: 62, doc: 'barrier: a member died' },
       EPERM: { value: 63, doc: 'kill: -1, which would be everything' },
       ESRCH: { value: 71, doc: 'kill: there is no such process' },
+      ENOSYS: {
+        value: 52,
+        doc: 'of a dataspace of another cluster: lock, unlock, barrier, wait32, wake and sync are not there',
+      },
       ENOSPC: { value: 51, doc: 'sync: the backing store, or its disk, is full' },
       ETIMEDOUT: { value: 73, doc: 'lock, barrier, wait32: the time is over' },
     },
@@ -285,6 +289,7 @@ export const odonata = {
         EINVAL: '`begin` is past `end_inclusive`, or no mode',
         EIO: 'the pmap manager of the node, or the directory, is away',
         ENOMEM: 'too many locks, or too many that wait',
+        ENOSYS: 'the dataspace is of another cluster, where this is not known',
         ETIMEDOUT: 'the time is over',
       },
     },
@@ -301,6 +306,7 @@ export const odonata = {
         EINVAL: '`begin` is past `end_inclusive`',
         EIO: 'the pmap manager of the node, or the directory, is away',
         ENOMEM: 'too many locks: a part of a range leaves two',
+        ENOSYS: 'the dataspace is of another cluster, where this is not known',
       },
     },
     barrier: {
@@ -324,6 +330,7 @@ export const odonata = {
           'another `count` or `generation` than the others and this process are at, or more than `count` come',
         EIO: 'the pmap manager of the node, or the directory, is away',
         ENOMEM: 'too many barriers, of this process (1024) or in all',
+        ENOSYS: 'the dataspace is of another cluster, where this is not known',
         EOWNERDEAD: 'a member of the barrier died',
         ETIMEDOUT: 'the time is over',
       },
@@ -343,6 +350,7 @@ export const odonata = {
         EINVAL: 'past the end of the dataspace',
         EIO: 'it may be stored in part: the store does not answer, or a page cannot be read',
         ENOSPC: 'the store or its disk is full; nothing that was stored is lost',
+        ENOSYS: 'the dataspace is of another cluster, where this is not known',
       },
     },
     ds_remove: {
@@ -475,6 +483,7 @@ export const odonata = {
         EINVAL: '`addr` is unaligned, or no dataspace is mapped there',
         EIO: 'the pmap manager of the node, or the directory, is away',
         ENOMEM: 'too many wait',
+        ENOSYS: 'the dataspace is of another cluster, where this is not known',
         ETIMEDOUT: 'the time is over',
       },
     },
@@ -491,6 +500,7 @@ export const odonata = {
         EFAULT: '`addr` or `woken` leaves the memory, or `woken` is only read there',
         EINVAL: '`addr` is unaligned, or no dataspace is mapped there',
         EIO: 'the pmap manager of the node, or the directory, is away',
+        ENOSYS: 'the dataspace is of another cluster, where this is not known',
       },
     },
     spawn: {

@@ -5,7 +5,7 @@ import { runFromWire } from '@odonata/coherency/wire.ts';
 import type { DeliverRequest, DeliverResponse, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
-import { type Caller, shownCaller } from '@odonata/rpc/identity/identity.ts';
+import type { Caller } from '@odonata/rpc/identity/identity.ts';
 import type { RawCall } from '@odonata/rpc/raw-call.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { OutInit } from '@odonata/rpc/service.ts';
@@ -29,7 +29,7 @@ export interface Arrived {
 
 /** The node that pages come to. */
 export interface Receiver {
-  /** False: whoever calls may bring nothing of it. */
+  /** False: whoever calls may bring nothing of it, or nobody knows it here. It is passed over, and the others of the stream come. */
   takesFrom?(caller: Caller, dataspace: bigint): boolean;
   readonly memory: { step(event: Arrived): void };
   readonly line: {
@@ -107,14 +107,8 @@ class Arriving {
       const here = this.arrival?.received;
       throw new RpcError(Code.InvalidArgument, `sequence: ${sequence} comes after ${here}`);
     }
-    const dataspace = message.run?.dataspace ?? 0n;
-    if (this.node.takesFrom?.(this.caller, dataspace) === false)
-      throw new RpcError(
-        Code.PermissionDenied,
-        `${shownCaller(this.caller)} may not bring pages of ${dataspace}`,
-      );
     try {
-      deliver(this.node, message);
+      deliver(this.node, message, this.caller);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw new RpcError(Code.InvalidArgument, error.message);
@@ -179,10 +173,12 @@ export function transferHandlers(
 }
 
 /** @throws RangeError when the message will not do */
-function deliver(node: Receiver, message: DeliverRequest): void {
+function deliver(node: Receiver, message: DeliverRequest, caller: Caller): void {
   const run = runFromWire(message.run);
-  // Sent under an earlier leader, or late: whoever wants it asks anew.
+  // Sent under an earlier leader, late, or to the pmap manager of this node before this one: whoever wants it asks anew.
   if (!node.line.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
+  // Not acknowledged to the directory, so nobody takes this node for one that has it.
+  if (node.takesFrom?.(caller, run.dataspace) === false) return;
   const arrive = (): void =>
     node.memory.step({ type: 'arrive', data: pagesOf(message), bytes: new PageBuffer(message.data) });
   const { trace } = message;

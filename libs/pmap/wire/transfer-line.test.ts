@@ -5,9 +5,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { TransferService } from '@odonata/proto/pmap/v1/pmap';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
-import { createRpcServer } from '@odonata/rpc/server.ts';
+import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterEach, expect, test, vi } from 'vitest';
 
 import { type Arrived, transferHandlers } from './arriving.ts';
@@ -22,8 +24,8 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-/** A node that takes pages: which ones came, and the first byte of each. */
-async function receiver() {
+/** A node that takes pages: which ones came, and the first byte of each. @param takesFrom of which dataspaces it wants them */
+async function receiver(takesFrom: (caller: unknown, dataspace: bigint) => boolean = () => true) {
   const came: { firstPage: number; byte: number }[] = [];
   const step = (event: Arrived): void => {
     if (event.type !== 'arrive') return;
@@ -33,7 +35,7 @@ async function receiver() {
   };
   const events = { add: vi.fn() };
   const spoilt = new SpoiltMessages(events);
-  const node = { memory: { step }, line: { acceptsFor: () => true }, spoilt };
+  const node = { memory: { step }, line: { acceptsFor: () => true }, spoilt, takesFrom };
   const server = createRpcServer({ name: 'pmapd', log: silentLog() });
   server.add(TransferService, transferHandlers(node, new WireGate('pmapd', silentLog())));
   const address = await server.listen('127.0.0.1:0');
@@ -100,8 +102,8 @@ function sender() {
   const onDropped = vi.fn<(address: string, pages: number) => void>();
   const transfers = new Transfers({ log: silentLog(), pool: new PagePool(), onDropped });
   closing.push(() => transfers.close());
-  const send = (address: string, chunk: number, byte = chunk % 251): void => {
-    const run = { dataspace: 1n, firstPage: chunk * PAGES, pageCount: PAGES };
+  const send = (address: string, chunk: number, byte = chunk % 251, dataspace = 1n): void => {
+    const run = { dataspace, firstPage: chunk * PAGES, pageCount: PAGES };
     const about = { version: 1, state: 'SHARED', epoch: 1n, sender: 1, receiver: 2 } as const;
     const bytes = new PageBuffer(Buffer.alloc(PAGES * PAGE_BYTES, byte));
     transfers.send(address, run, about, bytes, false);
@@ -196,6 +198,41 @@ test('one that is spoilt each time is given up, and the others come', async () =
   expect(came).toEqual(chunks(20).filter(({ byte }) => byte !== 9));
   expect([spoilt.count, onDropped.mock.calls]).toEqual([3, [[address, PAGES]]]);
 });
+
+test('pages that a node does not want are passed over, and the others of the line come', async () => {
+  const { came, port } = await receiver((_, dataspace) => dataspace === 1n);
+  const { transfers, send, onDropped } = sender();
+  const address = `127.0.0.1:${port}`;
+  for (let chunk = 0; chunk < 10; chunk++) send(address, chunk, chunk, chunk % 5 === 0 ? 2n : 1n);
+  await vi.waitFor(() => expect(came).toHaveLength(8), 10_000);
+  expect(came).toEqual(chunks(10).filter(({ byte }) => byte % 5 !== 0));
+  await vi.waitFor(() => expect(transfers.tally).toMatchObject({ inFlightBytes: 0, waitingBytes: 0 }));
+  expect(transfers.resumed).toBe(0);
+  expect(onDropped).not.toHaveBeenCalled();
+});
+
+test('a line that breaks each time before anything is taken is opened again after longer and longer pauses', async () => {
+  const server = createRpcServer({ name: 'pmapd', log: silentLog() });
+  let streams = 0;
+  server.add(TransferService, {
+    adopt: () => ({}),
+    deliver: raw((call) => {
+      call.on('data', () => {
+        call.write({ wire: wireSpoken(), received: 0n });
+        failStream(call, new RpcError(Code.PermissionDenied, `no, for the ${++streams}th time`));
+      });
+    }),
+  });
+  const address = await server.listen('127.0.0.1:0');
+  closing.push(() => server.drain(0));
+  const { transfers, send } = sender();
+  const beginMs = performance.now();
+  send(address, 0);
+  await vi.waitFor(() => expect(streams).toBeGreaterThanOrEqual(6), 20_000);
+  // 20, 40, 80, 160 and 320 ms.
+  expect(performance.now() - beginMs).toBeGreaterThan(600);
+  expect(transfers.resumed).toBeGreaterThanOrEqual(5);
+}, 30_000);
 
 test('a line that is closed stays so, however its stream ends', async () => {
   const { came, port } = await receiver();

@@ -158,6 +158,8 @@ export class TransferPeer {
         received === undefined ? undefined : Number(received),
         monotonicMs(),
       );
+      // Else a line that breaks each time over the same chunk would be opened without a pause, and never be over.
+      if (done.length > 0 || received === undefined) this.goesOn();
       // A buffer that an earlier stream may still have to write is not used again.
       for (const { chunk, once } of done) if (once) this.free(chunk);
     } catch (error) {
@@ -166,9 +168,12 @@ export class TransferPeer {
       stream.cancel();
       return;
     }
+    this.pump();
+  }
+
+  private goesOn(): void {
     this.retryMs = RETRY_MS;
     this.cutAtMs = undefined;
-    this.pump();
   }
 
   // The line broke, or the receiver refused a message: another stream goes on.

@@ -206,6 +206,7 @@ export class SessionRequests {
         const dataspace = memory.get(id);
         if (dataspace === undefined)
           throw new RpcError(Code.NotFound, `dataspace ${id} is not open on this node`);
+        this.expectOwn(id);
         this.session.open.expectWriter(id);
         this.expectWorkRoom();
         this.settle(request, backing.sync(dataspace, offset, length), () => this.done(request));
@@ -217,8 +218,9 @@ export class SessionRequests {
       case 'cancelWait':
       case 'wake':
       case 'barrier':
+        // Before who may write it: of what another cluster exports to read as well.
+        if (event.case !== 'cancelWait') this.expectOwn(event.value.dataspace);
         expectTheirs(event, this.session.spaces.byPid, this.session.open);
-        if (event.case === 'lock' || event.case === 'wait') this.expectOwn(event.value.dataspace);
         this.node.sync.relay(this.session, request, event);
         return;
       case undefined:
@@ -235,7 +237,7 @@ export class SessionRequests {
   private expectOwn(dataspace: bigint): void {
     const { name = '' } = this.node.memory.get(dataspace) ?? {};
     if (!isBorrowed(name)) return;
-    const reason = `dataspace ${name} is of another cluster: only its pages are known here, no locks, waits and wakes`;
+    const reason = `dataspace ${name} is of another cluster: only its pages are known here, no locks, barriers, waits and wakes, and no backing store`;
     throw new RpcError(Code.Unimplemented, reason);
   }
 

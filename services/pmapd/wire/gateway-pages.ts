@@ -20,6 +20,9 @@ export interface GatewayPagesOptions {
   readonly log: Logger;
 }
 
+/** `unknown`: nobody knows the dataspace here, as after a new start of the pmap manager; or who may write it is being asked. */
+export type Bringing = 'may' | 'may not' | 'unknown';
+
 export class GatewayPages {
   private readonly o: GatewayPagesOptions;
   private readonly known = new Map<bigint, { may: boolean; atMs: number }>();
@@ -37,12 +40,18 @@ export class GatewayPages {
   }
 
   mayBring(dataspace: bigint): boolean {
+    return this.look(dataspace) === 'may';
+  }
+
+  look(dataspace: bigint): Bringing {
     const name = this.o.nameOf(dataspace);
-    if (name === undefined) return false;
-    if (isBorrowed(name)) return true;
+    if (name === undefined) return 'unknown';
+    if (isBorrowed(name)) return 'may';
     const { may = false, atMs = Number.NEGATIVE_INFINITY } = this.known.get(dataspace) ?? {};
-    if (monotonicMs() - atMs > (may ? KNOWN_MS : REFUSED_MS)) void this.ask(dataspace, name);
-    return may;
+    const isOld = monotonicMs() - atMs > (may ? KNOWN_MS : REFUSED_MS);
+    if (isOld) void this.ask(dataspace, name);
+    if (may) return 'may';
+    return isOld ? 'unknown' : 'may not';
   }
 
   private async ask(id: bigint, name: string): Promise<void> {

@@ -228,7 +228,7 @@ async function serveIt(policy: string, options: ServeOptions): Promise<void> {
   const { plan } = await runningRecord(clusterOf(options));
   if (readGateway(plan) !== undefined)
     throw new Failure(`cluster "${plan.cluster}" runs a gateway itself`, {
-      fix: 'End that first: vkctl gateway rm.',
+      fix: `End that first: vkctl gateway rm -c ${plan.cluster}.`,
     });
   await certify(plan);
   const args = gatewayArgs(plan, wantedOf(policy, options)).map(bundled);

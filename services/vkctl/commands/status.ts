@@ -4,6 +4,7 @@ import type { Credential } from '@odonata/client/credential.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { credentialFor } from '@odonata/client/location.ts';
 import { restingNodes } from '@odonata/client/resting-nodes.ts';
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
@@ -215,9 +216,18 @@ async function gather(routers: Router[], found: Status, resting: ReadonlySet<str
   }
 }
 
-const lossLine = ({ name, lostPages }: DataspaceLoss): string =>
-  `dataspace ${name}: ${plural(Number(lostPages), 'page')} ${lostPages === 1n ? 'is' : 'are'} LOST. Remove it (vkctl ds rm ${name}), write it anew ` +
-  `(vkctl ds load ${name} FILE), or have ${lostPages === 1n ? 'it' : 'them'} read as zeros (vkctl ds accept-loss ${name})`;
+function lossLine({ name, lostPages }: DataspaceLoss): string {
+  const lost = `dataspace ${name}: ${plural(Number(lostPages), 'page')} ${lostPages === 1n ? 'is' : 'are'} LOST.`;
+  // What becomes of it is its owner's to say.
+  if (isBorrowed(name)) {
+    const [at, cluster] = name.split('@');
+    return `${lost} It is of cluster "${cluster}", where its owner writes it anew, or says vkctl ds accept-loss ${at}`;
+  }
+  return (
+    `${lost} Remove it (vkctl ds rm ${name}), write it anew (vkctl ds load ${name} FILE), ` +
+    `or have ${lostPages === 1n ? 'it' : 'them'} read as zeros (vkctl ds accept-loss ${name})`
+  );
+}
 
 type Trouble = (what: string) => (error: unknown) => undefined;
 

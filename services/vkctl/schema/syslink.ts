@@ -48,13 +48,15 @@ export const peer = z.strictObject({
       z.strictObject({
         name: z.string().describe('NAME where it is exported, NAME@CLUSTER where it is imported'),
         sizeBytes: count,
-        pages: count.describe('lent now'),
+        pages: count.describe(
+          'lent now: to the other cluster where it is exported, by it where it is imported',
+        ),
         trouble: z.string().describe('why it cannot be used now; empty: it can'),
       }),
     )
     .describe('exported and imported'),
-  lentPages: count,
-  borrowedPages: count,
+  lentPages: count.describe('that it was lent since the gateway started; each time counts'),
+  borrowedPages: count.describe('that it lent since the gateway started; each time counts'),
   overduePages: count.describe('that a writer got when the lease of the other cluster had ended'),
   lostPages: count.describe('written on one side, and never brought to the other one'),
   policyTrouble: z.string().describe('why the policy in the file does not count; empty: it does'),

@@ -8,6 +8,7 @@ import type { Ahead, EventOf } from './memory-messages.ts';
 import type { NodeDataspace } from './node-dataspace.ts';
 import type { Mapping } from './page-tables.ts';
 import { type Fault, type FaultPlace, PAGE_WAITERS_MAX } from './waiting.ts';
+import { whyRemoved } from './why-gone.ts';
 
 export class Faults<M extends Mapping, B> {
   private readonly context: MemoryContext<M, B>;
@@ -22,7 +23,7 @@ export class Faults<M extends Mapping, B> {
     const { entry, page, write } = fault;
     const dataspace = context.dataspaces.get(entry.dataspace.id);
     if (dataspace === undefined) {
-      this.fail(fault, `dataspace ${entry.dataspace.name} was removed`);
+      this.fail(fault, whyRemoved(entry.dataspace.name));
       return;
     }
     if (write && !entry.writable) {
@@ -46,7 +47,7 @@ export class Faults<M extends Mapping, B> {
     // Its mapping went, perhaps with its virtual kernel: nobody waits.
     if (!context.ports.tables.has(entry)) return;
     const dataspace = context.dataspaces.get(entry.dataspace.id);
-    if (dataspace === undefined) this.fail(fault, `dataspace ${entry.dataspace.name} was removed`);
+    if (dataspace === undefined) this.fail(fault, whyRemoved(entry.dataspace.name));
     else if (context.mayUse(dataspace.id, page, write)) this.resolve(dataspace, fault, place);
     else this.request(dataspace, fault, place);
   }

@@ -8,6 +8,7 @@ import type { NodeDataspace } from './node-dataspace.ts';
 import type { Mapping } from './page-tables.ts';
 import type { Waiter } from './waiting.ts';
 import type { Waking } from './waking.ts';
+import { whyLost, whyRemoved } from './why-gone.ts';
 
 export class LostPages<M extends Mapping, B> {
   private readonly context: MemoryContext<M, B>;
@@ -25,7 +26,7 @@ export class LostPages<M extends Mapping, B> {
   ): void {
     const { name, durable, waiting } = dataspace;
     if (reason !== 'LOST') {
-      const why = `dataspace ${name} was removed`;
+      const why = whyRemoved(name);
       for (const waiter of waiting.take(run.firstPage, run.pageCount))
         this.waking.fail(waiter, 'REMOVED', why);
     } else if (durable) this.context.say({ type: 'fetch', run, lostVersion: version });
@@ -34,7 +35,7 @@ export class LostPages<M extends Mapping, B> {
 
   // Whether pages may begin anew is asked page by page, of few operations.
   private lost(dataspace: NodeDataspace<M, B>, run: PageRun, lostVersion: number): void {
-    const reason = `a page of dataspace ${dataspace.name} is lost: its only copy died with its node`;
+    const reason = whyLost(dataspace.name);
     const pages = Array.from({ length: run.pageCount }, (_, i) => run.firstPage + i);
     for (const span of spansOf(pages.filter((page) => dataspace.beginsAnew(page))))
       this.beginWith({ dataspace: dataspace.id, ...span }, 0, lostVersion, undefined);

@@ -87,7 +87,7 @@ export type MemoryEvent<M extends Mapping, B> =
  *
  *   AGAIN      another pmap manager takes the place of this one: the same may succeed there
  *   BUSY       too many wait for the page
- *   LOST       its only copy died with its node
+ *   LOST       its only copy is gone, with its node or a gateway
  *   REMOVED    the dataspace is gone
  *   NO_FRAMES  the node has no room for them
  */

@@ -29,6 +29,7 @@ pub const ENOMEM: i32 = 48;
 pub const EOWNERDEAD: i32 = 62;
 pub const EPERM: i32 = 63;
 pub const ESRCH: i32 = 71;
+pub const ENOSYS: i32 = 52;
 pub const ENOSPC: i32 = 51;
 pub const ETIMEDOUT: i32 = 73;
 

@@ -114,7 +114,7 @@ export class Borrowing {
 
   private whyNot(home: Home | undefined, name: string): string {
     if (home === undefined) return 'there was no line to its cluster yet';
-    if (!home.offered.has(name)) return 'its cluster does not export it';
+    if (!home.offered.has(name)) return 'its cluster does not export it to us, or has none of that name';
     if (home.machine.isTooShort)
       return `the lease of its cluster is too short: nodes here may use pages for ${takeBackMsOf(this.nodeLeaseMs)} ms after a failure`;
     return 'it is being made';
