@@ -30,6 +30,9 @@ interface TerminalPlace {
   readonly left?: ((process: Process) => void) | undefined;
 }
 
+/** What it looks at of a start. */
+export type TerminalSpec = Pick<ProgramSpec, 'detach' | 'terminal' | 'moduleSha256'>;
+
 export class Terminal implements Watcher {
   readonly #place: TerminalPlace;
   readonly #process: Process;
@@ -61,7 +64,7 @@ export class Terminal implements Watcher {
     return this.#process.pid;
   }
 
-  constructor(place: TerminalPlace, process: Process, { detach, terminal, moduleSha256 }: ProgramSpec) {
+  constructor(place: TerminalPlace, process: Process, { detach, terminal, moduleSha256 }: TerminalSpec) {
     this.#place = place;
     this.#byDigest = moduleSha256.length > 0;
     this.#process = process;

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CHILDREN_MAX } from '@odonata/processes/home.ts';
 import type { SpawnRequest, SpawnRequestSchema, SpawnResponseSchema } from '@odonata/proto/vkernel/v1/peer';
-import type { ProgramSpec, SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
+import type { SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
@@ -123,7 +123,7 @@ export class Spawns {
       });
       const { pid } = process;
       const place = { node, vkernels, terminals: this.#place.terminals };
-      const how = { detach: true, terminal: '' } as ProgramSpec;
+      const how = { detach: true, terminal: '', moduleSha256: new Uint8Array() };
       const terminal = streams ? new Terminal(place, process, how) : undefined;
       terminal?.callerIs(ctx);
       ctx.log.info({ pid, parent: String(parent), vkernel: vkernel.key }, 'starting a child of another node');
