@@ -72,6 +72,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
           memory: 'Memory of a node',
           quotas: 'Cutting up a machine',
           vmspaces: 'Address spaces',
+          snapshots: 'Snapshots of programs',
           upgrade: 'Restarts and upgrades',
           machines: 'Several machines',
           'several-clusters': 'One machine in several clusters',

@@ -50,6 +50,8 @@ const ATTACH_MS = 30_000;
 /** A virtual kernel without supervisor ends itself after 30 s; one that does neither hangs. */
 const ALONE_MS = 40_000;
 const STOP_MS = 3_000;
+/** Of what it said on its line, once its process is gone. */
+const LAST_READ_MS = 2_000;
 const ADOPTED_POLL_MS = 500;
 
 /**
@@ -281,6 +283,9 @@ export class VkernelChild {
       if (performance.now() > endMs) this.#signal('SIGKILL');
       await delay(20);
     }
+    // How its programs ended it told last, and that may not have been read yet.
+    const readMs = performance.now() + LAST_READ_MS;
+    while (this.#line !== undefined && performance.now() < readMs) await delay(5);
     this.#die('ended');
   }
 

@@ -46,6 +46,8 @@ const LOST: ReadonlySet<KernelEvent['case']> = new Set([
   ...(['inputAsked', 'childClosed', 'childInput', 'childTaken'] as const),
 ]);
 /** A line that held so long counts as one. */
+/** For the supervisor to read the last words. */
+const READ_MS = 1_000;
 const steadyMs = 1_000;
 
 type Request = MessageInitShape<typeof AttachRequestSchema>;
@@ -60,10 +62,11 @@ export class ControlLink {
   #unsent: KernelEvent[] = [];
   #aloneSinceMs = performance.now();
   #attachments = 0;
+  readonly #over: Promise<void>;
 
   constructor(options: ControlLinkOptions) {
     this.#options = options;
-    void this.#keepAttached();
+    this.#over = this.#keepAttached();
   }
 
   send(event: KernelEvent): void {
@@ -93,10 +96,11 @@ export class ControlLink {
     return this.#directories?.take(folderLabel(folder));
   }
 
-  /** Sends what was written, and attaches no more. */
-  close(): void {
+  /** Attaches no more. Resolves when the supervisor has read what was written, as how the last program ended, or after a moment. */
+  async close(): Promise<void> {
     this.#closing.abort();
     this.#stream?.end();
+    await Promise.race([this.#over, delay(READ_MS)]);
   }
 
   async #keepAttached(): Promise<void> {

@@ -121,7 +121,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await kernel.shutdown();
-  link.close();
+  await link.close();
   await workers.close();
   await supervisor.close();
   rmSync(folder, { recursive: true });
@@ -278,7 +278,7 @@ test('goes on without its supervisor, and tells the next one', async () => {
 test('gives up when no supervisor comes, or when it is refused', async () => {
   startLink(300);
   await eventually(() => abandoned).toEqual(['no supervisor for 1 s']);
-  link.close();
+  await link.close();
   abandoned = [];
   await supervisor.close();
   supervisor = new Supervisor(true);

@@ -121,7 +121,7 @@ runService({
     });
     return async () => {
       await kernel.shutdown();
-      link.close();
+      await link.close();
       dataspaces.close();
       await workers.close();
       await pmap.then((made) => made.close()).catch(() => {}); // told above
