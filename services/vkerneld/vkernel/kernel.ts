@@ -376,6 +376,8 @@ export class Kernel {
           if (this.#isEmpty()) this.#onEmpty?.();
         },
         exited: (exit) => {
+          // Before it may be parked: it may have left something.
+          this.#reportHas();
           this.#reportUsage(running);
           this.#running.delete(pid);
           this.#limits.givePlace(place);
@@ -386,8 +388,6 @@ export class Kernel {
             process.input.end();
           }
           this.#asked.ended(pid);
-          // Before it may be parked: it may have left something.
-          this.#reportHas();
           this.#snapshots.ended(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
