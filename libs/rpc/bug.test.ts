@@ -88,6 +88,8 @@ const PLAIN: Record<string, string> = {
   'services/syslinkd/serve.ts': 'says that it is ready',
   'services/syslinkd/gateway/testdata/bad-line.ts': 'of tests',
   'services/vkerneld/stand-in-vkernel.ts': 'of tests',
+  'services/vkerneld/programs-there.ts': 'resolves a promise',
+  'services/vkerneld/snapshots.ts': 'rejects a promise',
   'libs/bus/bus.ts': 'rejects a promise',
   'libs/rpc/backoff.ts': 'resolves a promise',
   'libs/rpc/bug.ts': 'ends the process, as it should',
