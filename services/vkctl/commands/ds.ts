@@ -2,9 +2,9 @@ import type { Connection } from '@odonata/client/connection.ts';
 import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { EXIT, explain, Failure } from '../failure.ts';
+import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { plural, printError, say } from '../output.ts';
+import { plural, say } from '../output.ts';
 import { parseSize } from '../size.ts';
 import { watchable } from '../watch.ts';
 import { addBackup } from './ds-backup.ts';
@@ -15,6 +15,7 @@ import { ls, pagesText, stat } from './ds-list.ts';
 import { type DsOptions, ownership } from './ds-options.ts';
 import { addOwnership } from './ds-ownership.ts';
 import { clusterOption, examples, jsonOption, quietOption } from './options.ts';
+import { removeEach } from './remove-each.ts';
 
 export function addDs(program: Command): void {
   const ds = program
@@ -209,23 +210,12 @@ const ofAnother = (name: string, peer: string): Failure =>
 async function rm(names: string[], options: DsOptions): Promise<void> {
   await withCluster(options, async ({ dataspaces, connection }) => {
     const node = await connection.answeringNode(options.node);
-    // As rm(1) does: one that cannot be removed keeps no other one.
-    const failed: unknown[] = [];
-    const removed: object[] = [];
     // A gateway that runs would make it again.
     const imports = names.some(isBorrowed) ? await importedNames(connection) : new Map<string, string>();
-    for (const name of names) {
-      try {
-        const peer = imports.get(name);
-        if (peer !== undefined) throw ofAnother(name, peer);
-        await dataspaces.remove(name, { node });
-        removed.push({ name, removed: true });
-      } catch (error) {
-        failed.push(error);
-      }
-    }
-    if (options.json) printJson(removed);
-    for (const error of failed.slice(1)) printError(`vkctl: ${explain(error)}`);
-    if (failed.length > 0) throw failed[0];
+    await removeEach(names, options, async (name) => {
+      const peer = imports.get(name);
+      if (peer !== undefined) throw ofAnother(name, peer);
+      await dataspaces.remove(name, { node });
+    });
   });
 }

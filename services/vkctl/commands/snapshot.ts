@@ -2,9 +2,8 @@
 import type { Snapshot } from '@odonata/client/snapshots/snapshots.ts';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { explain } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { plural, print, printError, printNames, say, showProgress } from '../output.ts';
+import { plural, print, printNames, say, showProgress } from '../output.ts';
 import { formatSize } from '../size.ts';
 import { type Column, table } from '../table.ts';
 import {
@@ -17,6 +16,7 @@ import {
   wholeNumber,
 } from './options.ts';
 import { parsePid } from './pid.ts';
+import { removeEach } from './remove-each.ts';
 
 interface SnapshotOptions extends ClusterOption, QuietOption {
   json?: boolean;
@@ -120,20 +120,5 @@ const row = ({ name, owner, program, takenAtMs, pages, memoryBytes, moduleBytes 
 ];
 
 async function rm(names: string[], options: SnapshotOptions): Promise<void> {
-  await withCluster(options, async ({ snapshots }) => {
-    // As rm(1) does: one that cannot be removed keeps no other one.
-    const failed: unknown[] = [];
-    const removed: object[] = [];
-    for (const name of names) {
-      try {
-        await snapshots.remove(name);
-        removed.push({ name, removed: true });
-      } catch (error) {
-        failed.push(error);
-      }
-    }
-    if (options.json) printJson(removed);
-    for (const error of failed.slice(1)) printError(`vkctl: ${explain(error)}`);
-    if (failed.length > 0) throw failed[0];
-  });
+  await withCluster(options, ({ snapshots }) => removeEach(names, options, (name) => snapshots.remove(name)));
 }
