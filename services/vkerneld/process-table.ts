@@ -61,6 +61,8 @@ export interface Process {
   /** When it was last seen to compute, by this process' clock. */
   busyAtMs: number;
   threads: number;
+  /** It waits, and has no thread meanwhile. */
+  isParked: boolean;
   /** What each is open to, by number. */
   descriptors: Uint8Array;
   readonly log: ProcessLog;
@@ -202,6 +204,7 @@ export class ProcessTable {
     process.residentPages = usage.residentPages;
     process.cpuMs = usage.cpuMs;
     process.threads = usage.threads;
+    process.isParked = usage.threads === 0;
     process.descriptors = usage.descriptors.slice();
   }
 
@@ -254,6 +257,7 @@ export class ProcessTable {
     if (process.exit !== undefined) return;
     process.exit = exit;
     process.threads = 0;
+    process.isParked = false;
     process.descriptors = NO_DESCRIPTORS;
     process.log.end();
     process.watcher?.exited(exit);
@@ -283,6 +287,7 @@ export class ProcessTable {
         cpuMs: 0n,
         busyAtMs: monotonicMs(),
         threads: 0,
+        isParked: false,
         descriptors: NO_DESCRIPTORS,
         log: new ProcessLog(),
         watcher: undefined,

@@ -54,6 +54,7 @@ async function build(name: string, source: GuestSource): Promise<string> {
         source.language === 'c' ? cArguments(source, unfinished) : ascArguments(source, unfinished);
       const result = await run(tool.command, args, ROOT);
       if (result.code !== 0) throw new Error(`guest ${name} does not build:\n${result.output.trim()}`);
+      if (source.parkable) await makeParkable(name, unfinished);
       await rename(unfinished, target);
     } finally {
       await rm(unfinished, { force: true });
@@ -71,6 +72,18 @@ async function alone(target: string, make: () => Promise<void>): Promise<void> {
   } finally {
     lock?.release();
   }
+}
+
+/** As docs/parked.md has it. */
+async function makeParkable(name: string, path: string): Promise<void> {
+  const opt = join(ROOT, 'node_modules/binaryen/bin/wasm-opt');
+  const calls = [
+    ...['poll_oneoff', 'fd_read'].map((call) => `wasi_snapshot_preview1.${call}`),
+    ...['lock', 'barrier', 'wait'].map((call) => `odonata.${call}`),
+  ];
+  const args = [opt, '--all-features', '--asyncify', `--pass-arg=asyncify-imports@${calls.join(',')}`, '-O2'];
+  const result = await run(process.execPath, [...args, path, '-o', path], ROOT);
+  if (result.code !== 0) throw new Error(`guest ${name} does not go through wasm-opt:\n${result.output.trim()}`);
 }
 
 function cArguments(source: GuestSource, out: string): string[] {
@@ -121,7 +134,7 @@ async function contentHash(source: GuestSource, toolVersion: string): Promise<st
     headers.push(...names.filter((file) => file.endsWith('.h')).map((file) => join(folder, file)));
   }
   const hash = createHash('sha256');
-  hash.update(JSON.stringify(['no wasm-opt', toolVersion, source.flags, LINK_FLAGS, LIBRARIES]));
+  hash.update(JSON.stringify([source.parkable ? 'asyncify' : 'no wasm-opt', toolVersion, source.flags, LINK_FLAGS, LIBRARIES]));
   for (const file of [...source.sources, ...[...new Set(headers)].sort()]) {
     hash.update(`\n${file}\n`).update(await readFile(join(ROOT, file)));
   }

@@ -7,6 +7,8 @@ export interface GuestSource {
   /** Folders whose headers count for the cache and are searched by the compiler. */
   readonly includes: readonly string[];
   readonly flags: readonly string[];
+  /** It goes through `wasm-opt --asyncify`. */
+  readonly parkable?: boolean;
 }
 
 const C_FLAGS = ['-std=gnu11', '-O2', '-matomics', '-Wall', '-Wextra', '-Werror'];
@@ -71,6 +73,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   rangelock: c('rangelock.c'),
   image: c('image.c'),
   warm: c('warm.c'),
+  sleeper: { ...c('sleeper.c'), parkable: true },
   'small-image': { ...c('image.c'), flags: [...C_FLAGS, '-DPAGES=400'] },
   peek: c('peek.c'),
   wide: c('wide.c'),

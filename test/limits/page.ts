@@ -58,7 +58,7 @@ import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vker
 import { UNDER_WAY_MAX as SNAPSHOTS_MAX } from '../../services/vkerneld/snapshots.ts';
 import { BYTES_MAX as COMPILED_BYTES } from '../../services/vkerneld/vkernel/compiled-programs.ts';
 import { HELD_MS } from '../../services/vkerneld/vkernel/snapshots/snapshot-point.ts';
-import { GLOBALS_MAX } from '../../services/vkerneld/vkernel/wasm/snapshotable.ts';
+import { GLOBALS_MAX } from '../../services/vkerneld/vkernel/wasm/kept-globals.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
 import { DEFINED_MAX } from '../../services/vkerneld/vkernel-quotas.ts';
 import { NODE_LIMITS } from './node-limits.ts';

@@ -1,3 +1,19 @@
+/**
+ * Once, in a source file of a program that `wasm-opt --asyncify` goes through: its thread may end while it waits (in a sleep, for its
+ * standard input, in odonata_lock, odonata_barrier or odonata_wait), and another one goes on from there.  What is on its
+ * stack then has to fit `bytes`, a multiple of 4: some 100 a function that it is in.
+ */
+#define ODONATA_PARKABLE(bytes)                                                                                       \
+  static struct {                                                                                                     \
+    char *at, *end;                                                                                                   \
+    char stack[bytes];                                                                                                \
+  } odonata_parked;                                                                                                   \
+  __attribute__((export_name("odonata_park"))) void *odonata_park(void) {                                             \
+    odonata_parked.at = odonata_parked.stack;                                                                         \
+    odonata_parked.end = odonata_parked.stack + sizeof odonata_parked.stack;                                          \
+    return &odonata_parked;                                                                                           \
+  }
+
 /** `bytes` rounded up to whole pages. */
 static inline uint64_t odonata_round_up(uint64_t bytes) {
   return (bytes + ODONATA_PAGE - 1) / ODONATA_PAGE * ODONATA_PAGE;

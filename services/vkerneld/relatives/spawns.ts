@@ -32,7 +32,7 @@ import { RemoteChild } from './remote-child.ts';
 import { Strays } from './strays.ts';
 
 /** As many as one virtual kernel runs. */
-const PROCESSES_MAX = 256;
+const THREADS_MAX = 256;
 const PIECE_BYTES = 1 << 20;
 /** Modules of children that are on their way to other nodes, of all processes here. */
 const PIECES_BYTES = MODULE_BYTES;
@@ -296,10 +296,10 @@ const REFUSALS: ReadonlySet<Code> = new Set([
 ]);
 
 function expectRoom(table: ProcessTable, vkernel: VkernelChild, node: string): void {
-  if (table.running(vkernel.key).length < PROCESSES_MAX) return;
+  if (table.running(vkernel.key).filter(({ isParked }) => !isParked).length < THREADS_MAX) return;
   throw tryAgain(
     Code.ResourceExhausted,
-    `virtual kernel ${vkernel.name} on ${node} runs ${PROCESSES_MAX} processes, the most that one runs`,
+    `virtual kernel ${vkernel.name} on ${node} runs ${THREADS_MAX} processes, the most that one runs`,
   );
 }
 

@@ -12,7 +12,7 @@ const needs = {
   spawns: false,
   image: undefined,
   threads: undefined,
-  snapshot: undefined,
+  snapshot: undefined, parkable: undefined,
 };
 const program = () => ({ module: new WebAssembly.Module(EMPTY), needs });
 const MIB = 2 ** 20;

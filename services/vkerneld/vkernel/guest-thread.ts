@@ -25,6 +25,8 @@ import {
 import { Limits } from './limits.ts';
 import { odonataImports } from './odonata-calls.ts';
 import { OutputWriter } from './output-ring.ts';
+import { type Functions, GuestParking } from './parked/guest-parking.ts';
+import type { ParkedGuest } from './parked/parked-guest.ts';
 import { compileProgram } from './program.ts';
 import { SignalGate } from './signal-state.ts';
 import { SnapshotCell } from './snapshots/snapshot-cell.ts';
@@ -40,7 +42,7 @@ import { hide } from './wasi/hidden.ts';
 import { MountedFiles } from './wasi/mounts/mounted-files.ts';
 import { preview1Imports } from './wasi/preview1.ts';
 import { type HostFiles, SharedDescriptors } from './wasi/shared-descriptors.ts';
-import { type StandardStreams, type Word, wakeForSignals } from './wasi/system.ts';
+import { type LongWaits, type StandardStreams, type Word, wakeForSignals } from './wasi/system.ts';
 import { PAGE_BYTES, type ProgramImage } from './wasm/image.ts';
 import { memoryImport } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
@@ -161,6 +163,8 @@ function environmentOf({ env, listeners }: StartGuest): readonly Word[] {
 interface Instance {
   readonly exports: WebAssembly.Exports;
   readonly gate: SignalGate;
+  /** Of a program that can be parked. */
+  readonly parking: GuestParking | undefined;
 }
 
 /** An instance of the program, in this thread. */
@@ -182,15 +186,23 @@ function instantiate(
   const descriptors = descriptorsOf(start, kernel);
   const mounted = new MountedFiles((request) => kernel.call({ call: 'file', request }));
   descriptors.closeMounted = (handle) => void mounted.ask({ op: 'close', handle });
-  const began = thread === FIRST ? openDescriptors(start, descriptors, mounted) : 0;
+  /** It was parked: what it opened is there. */
+  const goesOn = start.resume !== undefined;
+  const begins = thread === FIRST && !goesOn;
+  const began = begins ? openDescriptors(start, descriptors, mounted) : 0;
   if (start.limits !== undefined) {
     const limits = new Limits(start.limits.memory, start.limits.place, start.limits.numbers);
     // What it begins with counts, and is not refused.
-    if (thread === FIRST) for (const fd of descriptors.numbers()) limits.opened(fd, descriptors.get(fd).kind);
+    if (begins) for (const fd of descriptors.numbers()) limits.opened(fd, descriptors.get(fd).kind);
     descriptors.limits = limits;
   }
+  const parking =
+    start.parkable === undefined ? undefined : new GuestParking(gate, start.parkable, (why) => abort(why));
+  kernel.parking = parking;
+  const ours = (module: string, functions: Functions): Functions =>
+    parking?.wrap(module, functions) ?? functions;
   const imports = {
-    wasi_snapshot_preview1: preview1Imports({
+    wasi_snapshot_preview1: ours('wasi_snapshot_preview1', preview1Imports({
       memory,
       args: start.args,
       env: environmentOf(start),
@@ -199,13 +211,14 @@ function instantiate(
       streams: streamsThrough(kernel, output),
       listenAgain: (host) => kernel.call({ call: 'listen_again', host }).errno,
       exit: (code) => end({ how: 'exit', code: code & 0xff }),
-    }),
-    odonata: odonataImports(memory, kernel, start, descriptors, gate),
-    env: within(gate, assemblyscriptImports(memory, output, abort)),
+      ...(parking && { waits: waitsBy(kernel, parking) }),
+    })),
+    odonata: ours('odonata', odonataImports(memory, kernel, start, descriptors, gate)),
+    env: ours('env', within(gate, assemblyscriptImports(memory, output, abort))),
     wasi: { 'thread-spawn': (argument: number) => gate.within(() => spawnThread(kernel, memory, argument)) },
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
-  if (thread === FIRST && start.image !== undefined) writeImage(start.memory, start.image);
+  if (begins && start.image !== undefined) writeImage(start.memory, start.image);
   // Its start section, if it has one, is the program.
   const { exports } = gate.inProgram(
     () => new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports),
@@ -218,7 +231,7 @@ function instantiate(
   const { odonata_signal: handler } = exports;
   if (thread === FIRST && typeof handler === 'function') gate.handler = handler as (signal: number) => void;
   new AtomicWait(start.waits, memory, place).serve(exports);
-  return { exports, gate };
+  return { exports, gate, parking };
 }
 
 function writeImage({ buffer }: WebAssembly.Memory, { bytes, spans }: ProgramImage): void {
@@ -230,9 +243,7 @@ function writeImage({ buffer }: WebAssembly.Memory, { bytes, spans }: ProgramIma
     );
 }
 
-type Functions = ReturnType<typeof assemblyscriptImports>;
-
-function within(gate: SignalGate, functions: Functions): Functions {
+function within(gate: SignalGate, functions: ReturnType<typeof assemblyscriptImports>): Functions {
   return Object.fromEntries(
     Object.entries(functions).map(([name, call]) => [name, (...args) => gate.within(() => call(...args))]),
   );
@@ -246,12 +257,35 @@ function spawnThread(kernel: KernelCaller, memory: GuestMemory, argument: number
   return errno === Errno.success ? Number(unpackWord(payload, 0)) : -errno;
 }
 
+/** Tells what is to be kept of the program and waits for the end of this thread. */
+function leave(parked: ParkedGuest): never {
+  post({ kind: 'parked', parked });
+  for (;;) sleepForEver();
+}
+
+/** Waits of a program that can be parked: the main thread waits for it. */
+function waitsBy(kernel: KernelCaller, parking: GuestParking): LongWaits {
+  return {
+    sleep: (ms) => {
+      const { errno } = kernel.call({ call: 'sleep', timeoutMs: Number.isFinite(ms) ? ms : -1 });
+      if (errno !== Errno.success) throw new WasiError(errno);
+    },
+    beganNs: (clock) => parking.beganNs(clock),
+  };
+}
+
 function run(module: WebAssembly.Module, start: StartGuest): never {
   withinProgram(FIRST, () => {
-    const { exports, gate } = instantiate(module, start, { thread: FIRST, place: 0 });
+    const { exports, gate, parking } = instantiate(module, start, { thread: FIRST, place: 0 });
     const { _start: entry } = exports;
     // Without it the program has done its work in its start section.
-    if (typeof entry === 'function') gate.inProgram(() => entry());
+    if (typeof entry !== 'function') return;
+    const enter = (): void => gate.inProgram(() => entry());
+    if (parking === undefined) enter();
+    else {
+      const parked = parking.run(exports, start.resume, enter);
+      if (parked !== undefined) leave(parked);
+    }
   });
   end({ how: 'exit', code: 0 });
 }

@@ -38,6 +38,8 @@ export class GuestThread {
   /** Among the threads of its process. */
   readonly place: number;
   #clock: ThreadClock | undefined;
+  /** Of workers that it had before. */
+  #beforeMs = 0;
   /** Nothing that comes of its end is news. */
   retired = false;
 
@@ -52,7 +54,16 @@ export class GuestThread {
   }
 
   cpuMs(): number {
-    return this.#clock?.readMs() ?? 0;
+    return this.#beforeMs + (this.#clock?.readMs() ?? 0);
+  }
+
+  /** Its worker, which is another's to end, is none of its own any more. */
+  release(): Worker | undefined {
+    const { worker } = this;
+    this.#beforeMs = this.cpuMs();
+    this.#clock = undefined;
+    this.worker = undefined;
+    return worker;
   }
 
   /** For a processor. */
@@ -63,11 +74,17 @@ export class GuestThread {
   /** Tells `heard` of what it says, and `broken` when something is wrong with it. A bug in serving one process ends that one. */
   listen(pid: bigint, heard: (message: GuestMessage) => void, broken: (error: Error) => void): void {
     const { worker } = this;
-    worker?.on('message', (message: GuestMessage) => ownTurn({ pid }, () => heard(message), broken)());
-    worker?.on('messageerror', broken);
-    worker?.on('error', broken);
+    const isIts = (): boolean => this.worker === worker;
+    const brokenUnder = (error: Error): void => {
+      if (isIts()) broken(error);
+    };
+    worker?.on('message', (message: GuestMessage) => {
+      if (isIts()) ownTurn({ pid }, () => heard(message), broken)();
+    });
+    worker?.on('messageerror', brokenUnder);
+    worker?.on('error', brokenUnder);
     worker?.on('exit', () => {
-      if (!this.retired) broken(new Error('its thread ended'));
+      if (!this.retired) brokenUnder(new Error('its thread ended'));
     });
   }
 }

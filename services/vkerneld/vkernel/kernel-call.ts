@@ -16,7 +16,9 @@ import type { DeviceName } from './wasi/mounts/devices.ts';
 import type { FileRequest } from './wasi/mounts/file-request.ts';
 import type { Word } from './wasi/system.ts';
 import type { ProgramImage } from './wasm/image.ts';
-import type { Snapshotable, SnapshotGlobal } from './wasm/snapshotable.ts';
+import type { GuestParking } from './parked/guest-parking.ts';
+import { Leave, type ParkedGuest, type ResumeGuest } from './parked/parked-guest.ts';
+import type { KeptGlobal, KeptGlobals } from './wasm/kept-globals.ts';
 
 const turnWord = 0;
 const errnoWord = 1;
@@ -24,6 +26,11 @@ const lengthWord = 2;
 const endingWord = 3;
 const traceWord = 4;
 const untoldWord = 5;
+
+/** Of the word of the turn. */
+const WAITS = 0;
+const ANSWERED = 1;
+const LEAVE = 2;
 const headerBytes = 32;
 /** Until a guest whose lease is over looks whether there is another one. */
 const LOOK_AGAIN_MS = 2;
@@ -58,6 +65,8 @@ export type GivenDescriptor = {
 );
 
 export type KernelRequest =
+  /** Nothing but time passes; below 0: for ever. */
+  | { readonly call: 'sleep'; readonly timeoutMs: number }
   /** Somebody asked for a snapshot, and here it may be taken. */
   | { readonly call: 'snapshot' }
   | { readonly call: 'stdin_read'; readonly maxBytes: number; readonly nonblock: boolean }
@@ -192,7 +201,9 @@ export type GuestMessage =
   | { readonly kind: 'prepared'; readonly module: WebAssembly.Module; readonly needs: PreparedGuest }
   /** There is something in the ring. */
   | { readonly kind: 'output' }
-  | { readonly kind: 'request'; readonly request: KernelRequest }
+  | { readonly kind: 'request'; readonly request: KernelRequest; readonly mayLeave?: boolean }
+  /** It left its program, as it was told: its thread is not needed any more. */
+  | { readonly kind: 'parked'; readonly parked: ParkedGuest }
   /** It called the virtual kernel, or a wait of it timed out: told while somebody watches. */
   | { readonly kind: 'transfer'; readonly what: 'SYSCALL' | 'TIMEOUT'; readonly name: string }
   /** A thread that the program started is over, and the process goes on. */
@@ -226,7 +237,9 @@ export interface PreparedGuest {
   /** Of a program that starts threads: what each of them runs, and what its tables take in each. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
   /** Whether there may be snapshots of it; undefined: it does not ask for that. */
-  readonly snapshot: Snapshotable | undefined;
+  readonly snapshot: KeptGlobals | undefined;
+  /** Of one that can be parked: its globals. */
+  readonly parkable: readonly KeptGlobal[] | undefined;
 }
 
 /** To a guest's thread that the program started, instead of the two others; when it returned, the next one may come. */
@@ -274,8 +287,12 @@ export interface StartGuest {
   readonly image: ProgramImage | undefined;
   /** Of a program of which there may be snapshots: snapshots/snapshot-cell.ts. */
   readonly snapshot?:
-    | { readonly memory: SharedArrayBuffer; readonly globals: readonly SnapshotGlobal[] }
+    | { readonly memory: SharedArrayBuffer; readonly globals: readonly KeptGlobal[] }
     | undefined;
+  /** Of a program that can be parked: its globals. */
+  readonly parkable?: readonly KeptGlobal[] | undefined;
+  /** It was parked, and goes on. */
+  readonly resume?: ResumeGuest | undefined;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;
@@ -299,6 +316,8 @@ export class KernelCaller {
   readonly #post: (message: GuestMessage) => void;
   /** Of a program of which there may be snapshots: what its globals are at a call. */
   snapshot: { readonly cell: { readonly asked: boolean }; readonly note: () => void } | undefined;
+  /** Of a program that can be parked. */
+  parking: GuestParking | undefined;
 
   constructor(channel: SharedArrayBuffer, lease: LeaseCell, post: (message: GuestMessage) => void) {
     this.#channel = channel;
@@ -326,12 +345,15 @@ export class KernelCaller {
     else if (room > 0) Atomics.add(this.#words, untoldWord, 1);
   }
 
-  /** Blocks until the main thread has answered. */
+  /** Blocks until the main thread has answered. @throws Leave */
   call(request: KernelRequest): KernelAnswer {
+    const answered = this.parking?.takeAnswer(request.call);
+    if (answered !== undefined) return answered;
     this.snapshot?.note();
-    Atomics.store(this.#words, turnWord, 0);
-    this.#post({ kind: 'request', request });
-    while (Atomics.load(this.#words, turnWord) === 0) Atomics.wait(this.#words, turnWord, 0);
+    Atomics.store(this.#words, turnWord, WAITS);
+    this.#post({ kind: 'request', request, mayLeave: this.parking?.mayLeave === true });
+    while (Atomics.load(this.#words, turnWord) === WAITS) Atomics.wait(this.#words, turnWord, WAITS);
+    if (Atomics.load(this.#words, turnWord) === LEAVE) throw new Leave();
     const errno = this.#words[errnoWord]!;
     const length = this.#words[lengthWord]!;
     return {
@@ -366,11 +388,17 @@ export class KernelAnswerer {
     return Atomics.exchange(this.#words, untoldWord, 0);
   }
 
+  /** The thread, which waits for an answer, is to leave its program. Not one that was answered. */
+  leave(): void {
+    Atomics.store(this.#words, turnWord, LEAVE);
+    Atomics.notify(this.#words, turnWord);
+  }
+
   answer(errno: number, payload: Uint8Array = new Uint8Array(0)): void {
     this.#payload.set(payload);
     this.#words[errnoWord] = errno;
     this.#words[lengthWord] = payload.length;
-    Atomics.store(this.#words, turnWord, 1);
+    Atomics.store(this.#words, turnWord, ANSWERED);
     Atomics.notify(this.#words, turnWord);
   }
 }

@@ -20,9 +20,10 @@ import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
 import { letGo } from './held-descriptors.ts';
 import { type HomeRoom, HomeSize } from './home-size.ts';
-import { Limits } from './limits.ts';
+import { Limits, PROCESSES_MAX } from './limits.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
+import { Seats } from './parked/seats.ts';
 import { Process } from './process.ts';
 import { refusedCode } from './process-end.ts';
 import type { ProcessExit, ProcessSpec } from './process-spec.ts';
@@ -64,8 +65,8 @@ export interface KernelOptions {
   readonly send: (event: KernelEvent) => void;
 }
 
-/** Each is a thread with some megabytes of its own; further threads of processes are among them. */
-const processesMax = 256;
+/** Of processes, and further ones of theirs: each has some megabytes of its own. One that is parked has none. */
+const threadsMax = 256;
 const moduleBytesMax = 256 << 20;
 const usageEveryMs = 1_000;
 
@@ -88,7 +89,8 @@ export class Kernel {
   /** Pieces of modules whose processes were not started yet. */
   readonly #pieces = new Map<bigint, { data: Uint8Array[]; bytes: number }>();
   readonly #ended = new EndedProcesses();
-  readonly #places = new ThreadPlaces(processesMax);
+  readonly #places = new ThreadPlaces(threadsMax);
+  readonly #seats = new Seats(threadsMax, () => this.#places.taken);
   readonly #connections: ConnectionsAsked;
   readonly #asked: ProcessesAsked;
   readonly #remote: RemoteStreams;
@@ -246,12 +248,9 @@ export class Kernel {
     }
     const pieces = this.#pieces.get(pid);
     this.#pieces.delete(pid);
-    if (program === undefined || this.#running.size + this.#places.taken >= processesMax) {
-      const reason =
-        program === undefined
-          ? 'no program'
-          : `its virtual kernel runs ${processesMax} processes and further threads of theirs, the most that one runs: start it in another one, as with --vkernel second`;
-      refuse(reason);
+    const inTheWay = program === undefined ? 'no program' : this.#inTheWay();
+    if (program === undefined || inTheWay !== undefined) {
+      refuse(inTheWay ?? '');
       return;
     }
     if (directories === undefined) {
@@ -297,6 +296,17 @@ export class Kernel {
     this.#run(spec, log);
   }
 
+  /** Of one more process: why there is no room for it. */
+  #inTheWay(): string | undefined {
+    if (this.#seats.isCrowded) for (const { process } of this.#running.values()) process.park();
+    const another = 'start it in another one, as with --vkernel second';
+    if (this.#running.size >= PROCESSES_MAX)
+      return `its virtual kernel has ${PROCESSES_MAX} processes, the most that one has: ${another}`;
+    return this.#seats.isFull
+      ? `its virtual kernel runs ${threadsMax} processes and further threads of theirs, the most that one runs: ${another}`
+      : undefined;
+  }
+
   /** The supervisor made a pid for a child that a process here asked for. */
   #startChild(pid: bigint, parent: bigint, number: number, memoryBytes: bigint): void {
     const log = this.#options.log.child({ pid });
@@ -339,12 +349,13 @@ export class Kernel {
     if (home !== undefined) this.#home.isAt(home.descriptor, home.guestPath);
     const place = this.#limits.takePlace();
     const numbers = new SharedArrayBuffer(descriptorsMax);
+    const seat = this.#seats.sit();
     const { send } = this.#options;
     const { pmap, workers, node, nodeName, vkernel, mounts, folders } = this.#options;
     const process = new Process(
       spec,
       {
-        ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
+        ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads(), seat },
         limits: { memory: this.#limits.memory, place, numbers },
         ...(mounts && { mounts }),
         ...(folders && { folders }),
@@ -381,6 +392,7 @@ export class Kernel {
           this.#reportUsage(running);
           this.#running.delete(pid);
           this.#limits.givePlace(place);
+          seat.leave();
           // Children that read it have had all.
           if (process.relays.input === undefined) {
             for (const unread of process.input.leave())
@@ -402,7 +414,13 @@ export class Kernel {
   }
 
   #placesOfThreads(): { take(): boolean; give(): void } {
-    return { take: () => this.#places.take(this.#running.size), give: () => this.#places.give() };
+    return {
+      take: () => this.#places.take(this.#seats.taken),
+      give: () => {
+        this.#places.give();
+        this.#seats.changed();
+      },
+    };
   }
 
   #tellExit(pid: bigint, exit: ProcessExit, log: Logger): void {
@@ -430,7 +448,7 @@ export class Kernel {
     this.#pieces.set(pid, pieces);
     pieces.bytes += data.length;
     // What is too long is not kept: the module is cut short, and the start says so.
-    if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= processesMax) pieces.data.push(data.slice());
+    if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= threadsMax) pieces.data.push(data.slice());
   }
 
   /** What all of them have together. */

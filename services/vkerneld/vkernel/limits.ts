@@ -7,7 +7,10 @@
 import { type DescriptorKind, descriptorKinds } from './wasi/descriptor-kind.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 
-const PLACES = 512;
+/** In one virtual kernel, with those that are parked. */
+export const PROCESSES_MAX = 2_048;
+/** One that ended may have its own for a while. */
+const PLACES = PROCESSES_MAX + 512;
 const [MOST, HOME, REFUSED, REFUSED_HOME, FIRST] = [0, 1, 2, 3, 4];
 const WORDS = FIRST + PLACES;
 const BYTES = WORDS * 4 + 16;

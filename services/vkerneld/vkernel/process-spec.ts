@@ -5,6 +5,7 @@ import type { Connected, ConnectionRequest } from './connections-asked.ts';
 import type { HeldDescriptor } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
+import type { Seat } from './parked/seats.ts';
 import type { ProcessesAsked } from './processes-asked.ts';
 import type { RemoteStreams } from './remote-streams.ts';
 import type { StandardInput } from './standard-input.ts';
@@ -101,6 +102,8 @@ export interface ProcessSurroundings {
   };
   /** Of further threads; missing: as many as one process may have. */
   readonly places?: { take(): boolean; give(): void };
+  /** Its thread's; missing: there are any. */
+  readonly seat?: Seat;
   readonly node: number;
   readonly nodeName: string;
   readonly vkernel: number;

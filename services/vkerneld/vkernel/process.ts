@@ -22,7 +22,8 @@ import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { handOver } from './held-descriptors.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import { interrupts, terminate } from './interrupts.ts';
-import type { GivenDescriptor, GuestMessage, PreparedGuest, StartGuest } from './kernel-call.ts';
+import type { GivenDescriptor, GuestMessage, PreparedGuest, RunCompiled, StartGuest } from './kernel-call.ts';
+import { ProcessParking } from './parked/process-parking.ts';
 import { ProcessFiles } from './mounts/process-files.ts';
 import { mountsOf } from './mounts/process-mounts.ts';
 import { NamedListening } from './named-listening.ts';
@@ -107,6 +108,10 @@ export class Process {
   #exit: ProcessExit | undefined;
   readonly #ending = Promise.withResolvers<undefined>();
   readonly #prepared = Promise.withResolvers<CompiledProgram>();
+  /** Of a program that can be parked. */
+  #parking: ProcessParking | undefined;
+  /** Ends of threads that left, and starts of those that go on. */
+  #parkingSteps = Promise.resolve();
   /** Settles when the start succeeded or failed; `ending` waits for it, so that it finds all that was made. */
   readonly #started: Promise<void>;
   #ended: Promise<void> | undefined;
@@ -179,9 +184,14 @@ export class Process {
     return this.#grants.map((grant) => ({ ...grant, descriptor: duplicate(grant.descriptor) }));
   }
 
-  /** How many it has. */
+  /** Its thread ends, where the program waits and may be parked. */
+  park(): void {
+    this.#parking?.leaveNow();
+  }
+
+  /** How many it has; 0: it is parked. */
   threads(): number {
-    return 1 + (this.#spawned?.count ?? 0);
+    return (this.#parking?.isParked ? 0 : 1) + (this.#spawned?.count ?? 0);
   }
 
   get isStopped(): boolean {
@@ -240,7 +250,7 @@ export class Process {
     if (program === undefined || this.#exit !== undefined) return;
     const { needs } = program;
     this.#module = program.bytes;
-    const { initialPages, maximumPages, besideBytes, image } = needs;
+    const { initialPages, maximumPages, besideBytes, image, parkable } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const onWatched = (on: boolean): void => this.#transfers.watched(on);
     const space = await pmap
@@ -257,6 +267,7 @@ export class Process {
     this.#transfers.use(space);
     if (this.#exit !== undefined) return;
     const point = this.#snapshotPoint(name, needs, space);
+    if (parkable !== undefined) this.#parking = this.#parkingOf(program, quotaBytes, () => start);
     this.#first.calls = this.#callsOf(this.#first, space, point?.point);
     const start: StartGuest = {
       memory: space.memory,
@@ -270,12 +281,12 @@ export class Process {
       listeners: this.#listeners,
       mounts: this.#mounts,
       connections: this.#connections.places.buffer,
-      descriptors: needs.threads && SharedDescriptors.memory(),
+      descriptors: needs.threads || parkable ? SharedDescriptors.memory() : undefined,
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
       ...{ signals: this.#signals, bell: this.#signalState.bell },
       given: this.#given,
       image: space.hasImage ? undefined : image,
-      snapshot: point?.shared,
+      ...{ snapshot: point?.shared, parkable },
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
@@ -322,6 +333,7 @@ export class Process {
         ...{ spawn, relations: this.#relations, mayRead: (isOver) => this.#mayRead(isOver) },
         isDue: () => thread === this.#first && this.#signalState.isDue,
         snapshot,
+        parking: thread === this.#first ? this.#parking : undefined,
       },
       thread.answerer,
       this.#events,
@@ -357,6 +369,39 @@ export class Process {
     });
   }
 
+  #parkingOf(program: CompiledProgram, quotaBytes: number, start: () => StartGuest): ProcessParking {
+    const { seat } = this.#around;
+    const step = (run: () => Promise<unknown>): void => {
+      const failed = (error: unknown): void => void this.#end(this.#failed(error));
+      this.#parkingSteps = this.#parkingSteps.then(run).then(() => {}, failed);
+    };
+    return new ProcessParking({
+      isCrowded: () => seat?.isCrowded ?? false,
+      leave: () => this.#first.answerer.leave(),
+      parked: () => {
+        const left = this.#first.release();
+        step(async () => {
+          await terminate(left);
+          if (this.#parking?.isParked === true) seat?.leave();
+        });
+      },
+      wake: (resume) =>
+        step(() => this.#goOn(program, quotaBytes, { ...start(), image: undefined, resume })),
+    });
+  }
+
+  /** With another thread than before, when there is one for it. */
+  async #goOn({ module }: CompiledProgram, quotaBytes: number, start: StartGuest): Promise<void> {
+    await Promise.race([this.#around.seat?.back(), this.#ending.promise]);
+    if (this.#exit !== undefined) return;
+    await this.#takeThread(quotaBytes);
+    if (this.#exit !== undefined) return;
+    const broken = (error: Error): void => void this.#end(this.#broken(error));
+    this.#first.listen(this.pid, (message) => this.#onMessage(this.#first, message), broken);
+    this.#first.worker?.postMessage({ compiled: module } satisfies RunCompiled);
+    this.#first.worker?.postMessage(start);
+  }
+
   async #takeThread(quotaBytes: number): Promise<void> {
     const thread = await this.#around.workers.take(quotaBytes).catch((error: unknown) => {
       throw cannot('start its thread', error);
@@ -386,7 +431,10 @@ export class Process {
         this.#transfers.add({ kind: message.what, name: message.name, reason: '' });
         return;
       case 'request':
-        if (this.#exit === undefined) void from.calls?.serve(message.request);
+        if (this.#exit === undefined) void from.calls?.serve(message.request, message.mayLeave);
+        return;
+      case 'parked':
+        this.#parking?.left(message.parked);
         return;
       case 'returned':
         this.#spawned?.returned(from);
@@ -404,6 +452,7 @@ export class Process {
         this.#transfers.add({ kind: kindOf(exit), name: exit.signal, reason: oneLine(exit.reason) });
       this.#transfers.stop();
       this.#first.answerer.end();
+      this.#parking?.end();
       this.#spawned?.end();
       this.#ending.resolve(undefined);
       this.#ended = this.#takeDown(exit);
@@ -415,6 +464,7 @@ export class Process {
     this.#space?.detach();
     await Promise.resolve(); // `#started` is not assigned yet where the constructor's start fails at once
     await this.#started;
+    await this.#parkingSteps;
     this.#space?.detach(); // made meanwhile
     this.cpuMs(); // while the threads are there
     this.#first.calls?.cancel();

@@ -8,7 +8,7 @@ import { preview1Types } from './wasi/preview1.ts';
 import type { ProgramImage } from './wasm/image.ts';
 import { prepareModule } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
-import type { Snapshotable } from './wasm/snapshotable.ts';
+import type { KeptGlobal, KeptGlobals } from './wasm/kept-globals.ts';
 import { TYPES_SEEN_MAX, type TypesSeen } from './wasm/types-seen.ts';
 
 // What prepareModule says of functions is read.
@@ -35,7 +35,9 @@ export interface Program {
   /** Where it starts threads. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
   /** Where it exports `odonata_resume`. */
-  readonly snapshot: Snapshotable | undefined;
+  readonly snapshot: KeptGlobals | undefined;
+  /** Where it can be parked: its globals. */
+  readonly parkable: readonly KeptGlobal[] | undefined;
 }
 
 function withoutStart(module: WebAssembly.Module): string {
@@ -65,10 +67,10 @@ export async function compileProgram(
   }
   const entry = WebAssembly.Module.exports(module).find(({ name }) => name === '_start');
   if (entry?.kind !== 'function' && !prepared.hasStartSection) throw new ModuleError(withoutStart(module));
-  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes, image, snapshot } = prepared;
+  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes, image, snapshot, parkable } = prepared;
   const threads = startsThreads ? { module, instanceBytes: tableBytes } : undefined;
   const spawns = WebAssembly.Module.imports(module).some(
     (each) => each.module === 'odonata' && each.name === 'spawn',
   );
-  return { module, initialPages, maximumPages, besideBytes, spawns, image, threads, snapshot };
+  return { module, initialPages, maximumPages, besideBytes, spawns, image, threads, snapshot, parkable };
 }

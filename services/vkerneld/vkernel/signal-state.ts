@@ -132,6 +132,20 @@ export class SignalGate {
     return this.handler !== undefined && this.#due() !== 0;
   }
 
+  /** Nothing of the program may run beside what is under way: no handler, until `release`. */
+  hold(): void {
+    this.#depth++;
+  }
+
+  release(): void {
+    this.#depth--;
+  }
+
+  /** A handler runs. */
+  get isHandling(): boolean {
+    return this.#handling !== 0;
+  }
+
   /** Runs a call of the program. */
   within<T>(call: () => T): T {
     this.#depth++;

@@ -12,6 +12,7 @@ import { packWords, payloadBytesMax } from './kernel-call.ts';
 import type { ProcessFiles } from './mounts/process-files.ts';
 import type { NamedListening } from './named-listening.ts';
 import type { Relations } from './relations.ts';
+import type { ProcessParking } from './parked/process-parking.ts';
 import type { SnapshotPoint } from './snapshots/snapshot-point.ts';
 import type { StandardInput } from './standard-input.ts';
 import type { ConnectionTable } from './wasi/connection-table.ts';
@@ -46,13 +47,18 @@ export interface ProcessParts {
   readonly mayRead: (isOver: () => boolean) => Promise<number>;
   /** Of the first thread of a program of which there may be snapshots. */
   readonly snapshot?: SnapshotPoint | undefined;
+  /** Of a program that can be parked. */
+  readonly parking?: ProcessParking | undefined;
 }
 
 const ONE_WAY = { write: 1 } as const;
+/** The most that a timer takes; whoever asks asks again. */
+const SLEEP_MAX_MS = 86_400_000;
 const nothing = new Uint8Array(0);
 
 /** A handler of a signal does not wait for these. */
 const INTERRUPTIBLE: ReadonlySet<KernelRequest['call']> = new Set([
+  'sleep',
   'stdin_read',
   'stdin_poll',
   'wait_sleep',
@@ -68,6 +74,7 @@ export class SystemCalls {
   readonly #listener: Listener;
   #wait: PendingWait | undefined;
   #cancelled = false;
+  #sleeping: NodeJS.Timeout | undefined;
   /** Grows with each request, and with an interrupt: what was asked before is answered no more. */
   #turn = 0;
   #waits = false;
@@ -82,11 +89,12 @@ export class SystemCalls {
   }
 
   /** Answers a request, when it can. The answer to a thread that ended meanwhile is lost, as it should be. */
-  async serve(request: KernelRequest): Promise<void> {
+  async serve(request: KernelRequest, mayLeave = false): Promise<void> {
     this.#turn += 1;
     const turn = this.#turn;
     this.#waits = INTERRUPTIBLE.has(request.call);
     this.#parts.snapshot?.arrives(request);
+    this.#parts.parking?.asked(request, mayLeave);
     try {
       const running = this.#run(request, () => turn !== this.#turn);
       // One came while the thread was on its way here: nobody would tell this call. What need not wait is answered first.
@@ -116,7 +124,11 @@ export class SystemCalls {
 
   /** While it is held for a snapshot, later. */
   #answer(errno: number, payload?: Uint8Array): void {
-    const answer = (): void => this.#answerer.answer(errno, payload);
+    const { parking } = this.#parts;
+    const answer = (): void => {
+      const isKept = parking?.answer({ errno, payload: Uint8Array.from(payload ?? nothing) }) === true;
+      if (!isKept) this.#answerer.answer(errno, payload);
+    };
     const { snapshot } = this.#parts;
     if (snapshot === undefined) answer();
     else snapshot.answer(answer);
@@ -128,6 +140,7 @@ export class SystemCalls {
     this.#waits = false;
     this.#turn += 1;
     this.#cancelWait();
+    clearTimeout(this.#sleeping);
     this.#parts.relations.cancel();
     this.#answer(Errno.intr);
   }
@@ -135,6 +148,7 @@ export class SystemCalls {
   /** The process ends. */
   cancel(): void {
     this.#cancelled = true;
+    clearTimeout(this.#sleeping);
     this.#cancelWait();
   }
 
@@ -149,6 +163,8 @@ export class SystemCalls {
     switch (request.call) {
       case 'snapshot':
         return nothing;
+      case 'sleep':
+        return this.#sleep(request.timeoutMs);
       case 'stdin_read':
         return this.#read(request.maxBytes, request.nonblock, isOver);
       case 'stdin_poll': {
@@ -259,6 +275,14 @@ export class SystemCalls {
       case 'wake':
         return packWords(BigInt(await space.wake(request.address, request.count)));
     }
+  }
+
+  /** Cancelled, it never ends. */
+  #sleep(ms: number): Promise<Uint8Array> {
+    return new Promise((resolve) => {
+      if (ms < 0) return;
+      this.#sleeping = setTimeout(() => resolve(nothing), Math.min(ms, SLEEP_MAX_MS));
+    });
   }
 
   /** The descriptor is in the process's table before its thread hears of it: whichever ends first closes it. */

@@ -3,7 +3,7 @@
 //
 //   words  0 somebody asked (1)   1 the globals are there (1)   2 descriptors that it began with
 //   bigs   from byte 16 on: the globals, by their place among those that are exported
-import { exportOfGlobal, type SnapshotGlobal } from '../wasm/snapshotable.ts';
+import { exportOfGlobal, type KeptGlobal } from '../wasm/kept-globals.ts';
 
 const [ASKED, READY, BEGAN] = [0, 1, 2];
 const HEADER_BYTES = 16;
@@ -45,7 +45,7 @@ export class SnapshotCell {
   }
 
   /** In the thread of the program. @returns what to do at each call */
-  noter(exports: WebAssembly.Exports, globals: readonly SnapshotGlobal[], began: number): () => void {
+  noter(exports: WebAssembly.Exports, globals: readonly KeptGlobal[], began: number): () => void {
     this.#words[BEGAN] = began;
     const view = this.#globals;
     const notes = globals.map(({ index, type }, i) => {
@@ -59,7 +59,7 @@ export class SnapshotCell {
   }
 }
 
-const store: Readonly<Record<SnapshotGlobal['type'], (view: DataView, at: number, value: unknown) => void>> =
+const store: Readonly<Record<KeptGlobal['type'], (view: DataView, at: number, value: unknown) => void>> =
   {
     i32: (view, at, value) => view.setInt32(at, value as number, true),
     i64: (view, at, value) => view.setBigInt64(at, value as bigint, true),

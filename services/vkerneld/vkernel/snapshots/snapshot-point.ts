@@ -7,7 +7,7 @@
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { KernelRequest } from '../kernel-call.ts';
 import { descriptorKinds } from '../wasi/descriptor-kind.ts';
-import type { SnapshotGlobal } from '../wasm/snapshotable.ts';
+import type { KeptGlobal } from '../wasm/kept-globals.ts';
 import type { SnapshotCell } from './snapshot-cell.ts';
 
 /** Then it goes on, and the snapshot comes to nothing. */
@@ -44,7 +44,7 @@ export interface SnapshotListener {
 
 export interface SnapshotProcess {
   readonly cell: SnapshotCell;
-  readonly globals: readonly SnapshotGlobal[];
+  readonly globals: readonly KeptGlobal[];
   /** A byte for each of its descriptors, as Limits has them. */
   readonly numbers: Uint8Array;
   memoryBytes(): number;

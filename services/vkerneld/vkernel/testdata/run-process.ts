@@ -3,6 +3,7 @@
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import { expect } from 'vitest';
 import type { MountTable } from '../mounts/process-files.ts';
+import type { Seat } from '../parked/seats.ts';
 import { Process } from '../process.ts';
 import type { ProcessExit, ProcessSpec } from '../process-spec.ts';
 import { WarmWorkers } from '../warm-workers.ts';
@@ -43,6 +44,7 @@ export class TestMachine {
       takeOutput?: boolean;
       threadEndMs?: number;
       mounts?: MountTable;
+      seat?: Seat;
     } = {},
   ): Running {
     const out: Buffer[] = [];
@@ -50,7 +52,7 @@ export class TestMachine {
     const troubles: string[] = [];
     let taken = 0;
     let ending: ProcessExit | undefined;
-    const { stdin, takeOutput = true, threadEndMs, mounts, ...spec } = options;
+    const { stdin, takeOutput = true, threadEndMs, mounts, seat, ...spec } = options;
     let tell: (exit: ProcessExit) => void;
     const exited = new Promise<ProcessExit>((resolve) => {
       tell = resolve;
@@ -76,6 +78,7 @@ export class TestMachine {
           threadEndMs,
         },
         ...(mounts && { mounts: () => mounts }),
+        ...(seat && { seat }),
       },
       {
         started: () => {},

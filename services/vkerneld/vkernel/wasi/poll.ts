@@ -16,6 +16,8 @@ const EventType = { clock: 0, fdRead: 1, fdWrite: 2 } as const;
 const subclockAbstime = 1;
 const hangup = 1;
 const subscriptionsMax = 4096;
+/** A sleep that is shorter is not worth the end of a thread. */
+const LONG_MS = 500;
 /** How long sockets are waited for, before standard input is looked at. */
 const turnMs = 10;
 
@@ -73,7 +75,7 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
       case EventType.clock: {
         const clock = memory.u32(at + 16);
         try {
-          timers.push({ userdata, clock, dueNs: dueNs(clock, memory.u64(at + 24), memory.u16(at + 40)) });
+          timers.push({ userdata, clock, dueNs: dueNs(system, clock, memory.u64(at + 24), memory.u16(at + 40)) });
         } catch (error) {
           ready.push(failed(userdata, type, error));
         }
@@ -125,7 +127,9 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
         }
       }
     } else if (waitMs !== 0 && sockets.length === 0) {
-      sleep(waitMs < 0 ? Number.POSITIVE_INFINITY : waitMs);
+      const sleepMs = waitMs < 0 ? Number.POSITIVE_INFINITY : waitMs;
+      if (system.waits !== undefined && sleepMs >= LONG_MS) system.waits.sleep(sleepMs);
+      else sleep(sleepMs);
     }
     for (const { userdata, clock, dueNs } of timers) {
       if (clockNs(clock) < dueNs) continue;
@@ -141,10 +145,11 @@ function failed(userdata: bigint, type: number, error: unknown): Event {
   return { userdata, errno, type, availableBytes: 0n, flags: 0 };
 }
 
-function dueNs(clock: number, timeoutNs: bigint, flags: number): bigint {
+function dueNs({ waits }: System, clock: number, timeoutNs: bigint, flags: number): bigint {
   // Time that a thread computes does not pass while it waits.
   if (clock !== Clockid.realtime && clock !== Clockid.monotonic) throw new WasiError(Errno.inval);
-  return flags & subclockAbstime ? timeoutNs : clockNs(clock) + timeoutNs;
+  const beganNs = waits?.beganNs(clock) ?? clockNs(clock);
+  return flags & subclockAbstime ? timeoutNs : beganNs + timeoutNs;
 }
 
 /** At most a day at once: what is left then is computed anew. */

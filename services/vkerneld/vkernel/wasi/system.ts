@@ -18,6 +18,14 @@ export interface StandardStreams {
 /** An argument or variable: text, or bytes as somebody gave them. */
 export type Word = string | Uint8Array;
 
+/** Waits during which the thread of the program may end. */
+export interface LongWaits {
+  /** Infinity: for ever. @throws WasiError EINTR */
+  sleep(ms: number): void;
+  /** When the call began that it is in, as a clock showed; it may have been parked since. */
+  beganNs(clock: number): bigint;
+}
+
 export interface System {
   readonly memory: GuestMemory;
   readonly args: readonly Word[];
@@ -27,6 +35,8 @@ export interface System {
   readonly streams: StandardStreams;
   /** Files in mounts of the virtual kernel; missing: there are none. */
   readonly mounted?: MountedFiles;
+  /** Missing: its threads do not end while they wait. */
+  readonly waits?: LongWaits;
   /** Another line for a listener by name, whose own is at its end; an errno. Missing: there is none. */
   readonly listenAgain?: (host: number) => number;
   /** Ends the process; does not return. */

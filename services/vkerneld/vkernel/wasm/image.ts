@@ -35,18 +35,20 @@ const end = 0x0b;
 /**
  * @param body of the data section
  * @param initialPages of 64 KiB
+ * @param pagesMin with fewer there is none
  * @returns the section without what is in the image; undefined: there is no image
  */
 export function splitImage(
   body: Uint8Array<ArrayBuffer>,
   initialPages: number,
+  pagesMin = IMAGE_PAGES_MIN,
 ): { readonly body: Uint8Array<ArrayBuffer>; readonly image: ProgramImage } | undefined {
   const read = readSegments(body, initialPages * WASM_PAGE_BYTES);
   if (read === undefined) return undefined;
   const { segments, emptied } = read;
   const spans = spansOf(segments);
   const pages = spans.reduce((sum, { pageCount }) => sum + pageCount, 0);
-  if (pages < IMAGE_PAGES_MIN || pages > IMAGE_PAGES_MAX || spans.length > IMAGE_SPANS_MAX) return undefined;
+  if (pages < pagesMin || pages > IMAGE_PAGES_MAX || spans.length > IMAGE_SPANS_MAX) return undefined;
   // Shared with the main thread, which hands it on.
   const bytes = new Uint8Array(new SharedArrayBuffer(pages * PAGE_BYTES));
   for (const segment of segments) put(segment, spans, bytes);

@@ -19,8 +19,10 @@ import { compileBytes } from './compile-cost.ts';
 import type { Arity } from './function-frame.ts';
 import { letterOf, shownType } from './function-type.ts';
 import { type ProgramImage, splitImage } from './image.ts';
+import { type KeptGlobal, type KeptGlobals, withGlobals } from './kept-globals.ts';
 import { ModuleError } from './module-error.ts';
-import { type Snapshotable, snapshotableOf, withGlobals } from './snapshotable.ts';
+import { parkableOf } from './parkable.ts';
+import { snapshotableOf } from './snapshotable.ts';
 import { boundedTables, limitsHasMaximum } from './tables.ts';
 import { expectSharedMemory, expectThreadEntry, threadSpawn } from './thread-entry.ts';
 import { HINTS_SECTION, tierHints } from './tier-hints.ts';
@@ -52,7 +54,9 @@ export interface PreparedModule {
   /** What its memory begins with, where that is taken out of it. */
   readonly image: ProgramImage | undefined;
   /** Where it asks for snapshots: which of its globals are exported for that. */
-  readonly snapshot: Snapshotable | undefined;
+  readonly snapshot: KeptGlobals | undefined;
+  /** Where it can be parked: its globals, which are exported. */
+  readonly parkable: readonly KeptGlobal[] | undefined;
 }
 
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
@@ -126,10 +130,10 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     SectionId.import,
     concat([unsignedLeb(imports.kept.length + 1), ...imports.kept, importOfMemory(limits)]),
   ).whole;
-  const snapshot = snapshotableOf(sections, {
-    ...{ types, startsThreads },
-    functions: imports.functions.concat(declaredFunctions(sections)),
-  });
+  const functions = imports.functions.concat(declaredFunctions(sections));
+  const snapshot = snapshotableOf(sections, { types, startsThreads, functions });
+  const parkable = parkableOf(sections, { types, startsThreads, functions });
+  const kept = parkable ?? (snapshot !== undefined && 'globals' in snapshot ? snapshot.globals : undefined);
   const own = withOwnWaits(sections, imports.functions.length);
   let placed = false;
   let tableBytes = 0;
@@ -146,11 +150,13 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
       pieces.push(section(id, tables.body).whole);
     } else if (id === SectionId.data) {
       // Each further thread would write its segments anew, over what was changed: those of one that has threads stay.
-      const split = startsThreads ? undefined : splitImage(body, limits.initialPages);
-      image = split?.image;
+      const least = parkable === undefined ? undefined : 0;
+      const split = startsThreads ? undefined : splitImage(body, limits.initialPages, least);
+      if (parkable !== undefined && split === undefined) throw new ModuleError(UNPARKABLE_DATA);
+      image = split?.image.bytes.length === 0 ? undefined : split?.image;
       pieces.push(split === undefined ? whole : section(id, split.body).whole);
-    } else if (id === SectionId.export && snapshot !== undefined && 'globals' in snapshot) {
-      pieces.push(withGlobals({ id, whole, body }, snapshot.globals).whole);
+    } else if (id === SectionId.export && kept !== undefined) {
+      pieces.push(withGlobals({ id, whole, body }, kept).whole);
     } else if (id !== SectionId.import && id !== SectionId.memory && !isHints(id, body)) pieces.push(whole);
     if (id === SectionId.function) pieces.push(...hintsFor(own));
   }
@@ -166,8 +172,13 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
     image,
     snapshot,
+    parkable,
   };
 }
+
+/** What it writes into its memory when it is instantiated it would write again, over what was changed. */
+const UNPARKABLE_DATA =
+  'the program exports odonata_park, but has data at addresses that are not known beforehand, so it cannot be parked: build it without that export';
 
 /** The types of those that it has itself. */
 function declaredFunctions(sections: readonly Section[]): number[] {
