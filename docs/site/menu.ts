@@ -73,6 +73,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
           quotas: 'Cutting up a machine',
           vmspaces: 'Address spaces',
           snapshots: 'Snapshots of programs',
+          parked: 'Parked programs',
           upgrade: 'Restarts and upgrades',
           machines: 'Several machines',
           'several-clusters': 'One machine in several clusters',

@@ -1,5 +1,8 @@
 // Virtual kernels that nobody uses cost nothing: their OS process ends, and the next program makes them anew. Those that have
-// something to lose stay. ODONATA_LONG: two hundred of them on one node, and what a parked one costs.
+// something to lose stay. ODONATA_LONG: two hundred of them on one node, and what a parked one costs. And programs that wait cost
+// next to nothing (docs/parked.md): a thousand of them with ODONATA_LONG.
+
+import { ProgramRun } from '@odonata/client/program-run.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { footprintOf } from '../fuzz/footprint.ts';
 import { LONG } from '../long.ts';
@@ -87,3 +90,54 @@ test.runIf(LONG)(
   },
   600_000,
 );
+
+const SLEEPERS = LONG ? 1_000 : 20;
+
+test(`${SLEEPERS} programs that wait in one virtual kernel have no threads, and go on`, async () => {
+  const module = await cluster.moduleOf('sleeper');
+  const { connection } = cluster;
+  const start = async (): Promise<bigint> => {
+    const spec = { name: 'sleeper', args: ['sleep', '3600000'], vkernel: 'waits', detach: true };
+    const run = new ProgramRun(connection, 'node1', spec, module, {});
+    const { pid } = await run.started();
+    return pid;
+  };
+  await cluster.run('node1', 'hello', [], { vkernel: 'waits' });
+  const hostPid = (await shown('waits'))!.hostPid;
+  const { pid: pmapd } = cluster.service('node1/pmapd').process!;
+  const { pid: vkerneld } = cluster.service('node1/vkerneld').process!;
+  const residentMib = () =>
+    [hostPid, pmapd, vkerneld].reduce((sum, pid) => sum + footprintOf(pid).residentMib, 0);
+  const before = residentMib();
+  const beganMs = performance.now();
+  const pids: bigint[] = [];
+  while (pids.length < SLEEPERS)
+    pids.push(...(await Promise.all(Array.from({ length: Math.min(8, SLEEPERS - pids.length) }, start))));
+  const startsMs = performance.now() - beganMs;
+  interface Shown {
+    pid: number;
+    vkernel: string;
+    threads: number;
+    state: string;
+  }
+  const ps = async () => {
+    const { stdout } = await cluster.vkctl(['ps', '--json']);
+    return (JSON.parse(stdout) as Shown[]).filter(({ vkernel }) => vkernel === 'waits');
+  };
+  await until('all are parked', async () => (await ps()).every(({ threads }) => threads === 0), 60_000);
+  const listed = performance.now();
+  expect((await ps()).length).toBe(SLEEPERS);
+  const psMs = performance.now() - listed;
+  await until('what they had is given back', () => true, 1_000);
+  const each = (residentMib() - before) / SLEEPERS;
+  console.log(
+    `${SLEEPERS} programs that wait: started in ${(startsMs / 1_000).toFixed(1)} s, ${(each * 1024).toFixed(0)} KiB each of its virtual kernel, vkerneld and pmapd; vkctl ps ${psMs.toFixed(0)} ms`,
+  );
+  if (LONG) expect(each).toBeLessThan(1);
+  await Promise.all(pids.slice(0, 4).map((pid) => cluster.vkctl(['kill', `${pid}`])));
+  await until(
+    'four are over',
+    async () => (await ps()).filter(({ state }) => state === 'running').length === SLEEPERS - 4,
+  );
+  expect(await cluster.vkctl(['vkernel', 'halt', 'waits'])).toMatchObject({ code: 0 });
+}, 600_000);

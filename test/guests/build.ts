@@ -22,6 +22,16 @@ const CACHE = join(ROOT, 'build/guests');
 const LINK_FLAGS = ['-Wl,--stack-first', '-Wl,-z,stack-size=1048576'];
 const LIBRARIES = ['-lwasi-emulated-signal', '-lwasi-emulated-getpid', '-lwasi-emulated-process-clocks'];
 
+/** As docs/parked.md has them. */
+const PARKABLE_CALLS = [
+  ...['poll_oneoff', 'fd_read'].map((call) => `wasi_snapshot_preview1.${call}`),
+  ...['lock', 'barrier', 'wait'].map((call) => `odonata.${call}`),
+];
+const PARKABLE_FLAGS = [
+  ...['--all-features', '--asyncify', `--pass-arg=asyncify-imports@${PARKABLE_CALLS.join(',')}`],
+  ...['-O2', '--strip-debug'],
+];
+
 const BUILD_MS = 120_000;
 
 const building = new Map<string, Promise<string>>();
@@ -74,16 +84,11 @@ async function alone(target: string, make: () => Promise<void>): Promise<void> {
   }
 }
 
-/** As docs/parked.md has it. */
 async function makeParkable(name: string, path: string): Promise<void> {
   const opt = join(ROOT, 'node_modules/binaryen/bin/wasm-opt');
-  const calls = [
-    ...['poll_oneoff', 'fd_read'].map((call) => `wasi_snapshot_preview1.${call}`),
-    ...['lock', 'barrier', 'wait'].map((call) => `odonata.${call}`),
-  ];
-  const args = [opt, '--all-features', '--asyncify', `--pass-arg=asyncify-imports@${calls.join(',')}`, '-O2'];
-  const result = await run(process.execPath, [...args, path, '-o', path], ROOT);
-  if (result.code !== 0) throw new Error(`guest ${name} does not go through wasm-opt:\n${result.output.trim()}`);
+  const result = await run(process.execPath, [opt, ...PARKABLE_FLAGS, path, '-o', path], ROOT);
+  if (result.code !== 0)
+    throw new Error(`guest ${name} does not go through wasm-opt:\n${result.output.trim()}`);
 }
 
 function cArguments(source: GuestSource, out: string): string[] {
@@ -134,7 +139,15 @@ async function contentHash(source: GuestSource, toolVersion: string): Promise<st
     headers.push(...names.filter((file) => file.endsWith('.h')).map((file) => join(folder, file)));
   }
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([source.parkable ? 'asyncify' : 'no wasm-opt', toolVersion, source.flags, LINK_FLAGS, LIBRARIES]));
+  hash.update(
+    JSON.stringify([
+      source.parkable ? PARKABLE_FLAGS : 'no wasm-opt',
+      toolVersion,
+      source.flags,
+      LINK_FLAGS,
+      LIBRARIES,
+    ]),
+  );
   for (const file of [...source.sources, ...[...new Set(headers)].sort()]) {
     hash.update(`\n${file}\n`).update(await readFile(join(ROOT, file)));
   }

@@ -57,6 +57,7 @@ import {
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
 import { UNDER_WAY_MAX as SNAPSHOTS_MAX } from '../../services/vkerneld/snapshots.ts';
 import { BYTES_MAX as COMPILED_BYTES } from '../../services/vkerneld/vkernel/compiled-programs.ts';
+import { PROCESSES_MAX, THREADS_MAX } from '../../services/vkerneld/vkernel/most-processes.ts';
 import { HELD_MS } from '../../services/vkerneld/vkernel/snapshots/snapshot-point.ts';
 import { GLOBALS_MAX } from '../../services/vkerneld/vkernel/wasm/kept-globals.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
@@ -196,6 +197,18 @@ const PARTS: Record<string, readonly Row[]> = {
       'bytes of what it compiled, kept for a minute',
       size(COMPILED_BYTES),
       'the oldest go: the module is sent again',
+    ],
+    [
+      'a virtual kernel',
+      'processes, with those that are parked',
+      count(PROCESSES_MAX),
+      '126, with the reason; EAGAIN for a spawn',
+    ],
+    [
+      'a virtual kernel',
+      'threads of processes',
+      count(THREADS_MAX),
+      '126, with the reason; EAGAIN for a spawn; who goes on waits',
     ],
     ['a node', 'snapshots that are being taken', count(SNAPSHOTS_MAX), EXHAUSTED],
     [

@@ -20,6 +20,7 @@ import { MODULE_BYTES } from '../program-spec.ts';
 import { Terminal } from '../terminal.ts';
 import type { Terminals } from '../terminals.ts';
 import { quotaOf } from '../vkernel/default-quota.ts';
+import { THREADS_MAX } from '../vkernel/most-processes.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import { nameOfKey, type VkernelChild } from '../vkernel-child.ts';
 import type { VkernelUses } from '../vkernel-uses.ts';
@@ -31,8 +32,6 @@ import type { Relatives } from './relatives.ts';
 import { RemoteChild } from './remote-child.ts';
 import { Strays } from './strays.ts';
 
-/** As many as one virtual kernel runs. */
-const THREADS_MAX = 256;
 const PIECE_BYTES = 1 << 20;
 /** Modules of children that are on their way to other nodes, of all processes here. */
 const PIECES_BYTES = MODULE_BYTES;

@@ -12,7 +12,8 @@ const needs = {
   spawns: false,
   image: undefined,
   threads: undefined,
-  snapshot: undefined, parkable: undefined,
+  snapshot: undefined,
+  parkable: undefined,
 };
 const program = () => ({ module: new WebAssembly.Module(EMPTY), needs });
 const MIB = 2 ** 20;

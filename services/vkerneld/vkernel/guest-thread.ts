@@ -202,17 +202,20 @@ function instantiate(
   const ours = (module: string, functions: Functions): Functions =>
     parking?.wrap(module, functions) ?? functions;
   const imports = {
-    wasi_snapshot_preview1: ours('wasi_snapshot_preview1', preview1Imports({
-      memory,
-      args: start.args,
-      env: environmentOf(start),
-      descriptors,
-      mounted,
-      streams: streamsThrough(kernel, output),
-      listenAgain: (host) => kernel.call({ call: 'listen_again', host }).errno,
-      exit: (code) => end({ how: 'exit', code: code & 0xff }),
-      ...(parking && { waits: waitsBy(kernel, parking) }),
-    })),
+    wasi_snapshot_preview1: ours(
+      'wasi_snapshot_preview1',
+      preview1Imports({
+        memory,
+        args: start.args,
+        env: environmentOf(start),
+        descriptors,
+        mounted,
+        streams: streamsThrough(kernel, output),
+        listenAgain: (host) => kernel.call({ call: 'listen_again', host }).errno,
+        exit: (code) => end({ how: 'exit', code: code & 0xff }),
+        ...(parking && { waits: waitsBy(kernel, parking) }),
+      }),
+    ),
     odonata: ours('odonata', odonataImports(memory, kernel, start, descriptors, gate)),
     env: ours('env', within(gate, assemblyscriptImports(memory, output, abort))),
     wasi: { 'thread-spawn': (argument: number) => gate.within(() => spawnThread(kernel, memory, argument)) },
@@ -257,10 +260,10 @@ function spawnThread(kernel: KernelCaller, memory: GuestMemory, argument: number
   return errno === Errno.success ? Number(unpackWord(payload, 0)) : -errno;
 }
 
-/** Tells what is to be kept of the program and waits for the end of this thread. */
-function leave(parked: ParkedGuest): never {
+/** Tells what is to be kept of the program; this thread waits for the next one. */
+function leave(parked: ParkedGuest): void {
+  port.once('message', hear);
   post({ kind: 'parked', parked });
-  for (;;) sleepForEver();
 }
 
 /** Waits of a program that can be parked: the main thread waits for it. */
@@ -274,7 +277,8 @@ function waitsBy(kernel: KernelCaller, parking: GuestParking): LongWaits {
   };
 }
 
-function run(module: WebAssembly.Module, start: StartGuest): never {
+function run(module: WebAssembly.Module, start: StartGuest): void {
+  let left: ParkedGuest | undefined;
   withinProgram(FIRST, () => {
     const { exports, gate, parking } = instantiate(module, start, { thread: FIRST, place: 0 });
     const { _start: entry } = exports;
@@ -282,12 +286,10 @@ function run(module: WebAssembly.Module, start: StartGuest): never {
     if (typeof entry !== 'function') return;
     const enter = (): void => gate.inProgram(() => entry());
     if (parking === undefined) enter();
-    else {
-      const parked = parking.run(exports, start.resume, enter);
-      if (parked !== undefined) leave(parked);
-    }
+    else left = parking.run(exports, start.resume, enter);
   });
-  end({ how: 'exit', code: 0 });
+  if (left === undefined) end({ how: 'exit', code: 0 });
+  leave(left);
 }
 
 /** A thread that the program started. When it returned, this worker waits for the next one. */
@@ -348,7 +350,7 @@ async function prepare({ module: bytes, quotaBytes, typesSeen }: PrepareGuest): 
   }
 }
 
-port.once('message', (order: PrepareGuest | RunCompiled | RunThread) => {
+function hear(order: PrepareGuest | RunCompiled | RunThread): void {
   if ('compiled' in order) {
     yieldToServices();
     port.once('message', (start: StartGuest) => run(order.compiled, start));
@@ -360,5 +362,7 @@ port.once('message', (order: PrepareGuest | RunCompiled | RunThread) => {
   }
   yieldToServices();
   runThread(order);
-});
+}
+
+port.once('message', hear);
 post({ kind: 'ready', hostThread: hostThread() });

@@ -38,6 +38,8 @@ export class GuestThread {
   /** Among the threads of its process. */
   readonly place: number;
   #clock: ThreadClock | undefined;
+  #warm: WarmThread | undefined;
+  #unlisten = (): void => {};
   /** Of workers that it had before. */
   #beforeMs = 0;
   /** Nothing that comes of its end is news. */
@@ -48,22 +50,26 @@ export class GuestThread {
   }
 
   /** Its processor time counts from now on. */
-  use({ worker, hostThread }: WarmThread): void {
-    this.worker = worker;
-    this.#clock = new ThreadClock(hostThread);
+  use(warm: WarmThread): void {
+    this.#warm = warm;
+    this.worker = warm.worker;
+    this.#clock = new ThreadClock(warm.hostThread);
   }
 
   cpuMs(): number {
     return this.#beforeMs + (this.#clock?.readMs() ?? 0);
   }
 
-  /** Its worker, which is another's to end, is none of its own any more. */
-  release(): Worker | undefined {
-    const { worker } = this;
+  /** Its worker, which runs nothing, is another's from now on. */
+  release(): WarmThread | undefined {
+    const warm = this.#warm;
+    this.#unlisten();
+    this.#unlisten = () => {};
     this.#beforeMs = this.cpuMs();
     this.#clock = undefined;
+    this.#warm = undefined;
     this.worker = undefined;
-    return worker;
+    return warm;
   }
 
   /** For a processor. */
@@ -74,18 +80,13 @@ export class GuestThread {
   /** Tells `heard` of what it says, and `broken` when something is wrong with it. A bug in serving one process ends that one. */
   listen(pid: bigint, heard: (message: GuestMessage) => void, broken: (error: Error) => void): void {
     const { worker } = this;
-    const isIts = (): boolean => this.worker === worker;
-    const brokenUnder = (error: Error): void => {
-      if (isIts()) broken(error);
+    const onMessage = (message: GuestMessage): void => ownTurn({ pid }, () => heard(message), broken)();
+    const onExit = (): void => {
+      if (!this.retired) broken(new Error('its thread ended'));
     };
-    worker?.on('message', (message: GuestMessage) => {
-      if (isIts()) ownTurn({ pid }, () => heard(message), broken)();
-    });
-    worker?.on('messageerror', brokenUnder);
-    worker?.on('error', brokenUnder);
-    worker?.on('exit', () => {
-      if (!this.retired) brokenUnder(new Error('its thread ended'));
-    });
+    worker?.on('message', onMessage).on('messageerror', broken).on('error', broken).on('exit', onExit);
+    this.#unlisten = () =>
+      worker?.off('message', onMessage).off('messageerror', broken).off('error', broken).off('exit', onExit);
   }
 }
 

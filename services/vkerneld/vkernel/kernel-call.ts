@@ -11,13 +11,12 @@
 import type { Meeting } from '@odonata/pmap/pmap-interface.ts';
 import { type LeaseCell, LeaseWatch } from '@odonata/pmap/shared-lease.ts';
 import type { ConnectionRequest } from './connections-asked.ts';
+import { Leave, type ParkedGuest, type ResumeGuest } from './parked/parked-guest.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { DeviceName } from './wasi/mounts/devices.ts';
 import type { FileRequest } from './wasi/mounts/file-request.ts';
 import type { Word } from './wasi/system.ts';
 import type { ProgramImage } from './wasm/image.ts';
-import type { GuestParking } from './parked/guest-parking.ts';
-import { Leave, type ParkedGuest, type ResumeGuest } from './parked/parked-guest.ts';
 import type { KeptGlobal, KeptGlobals } from './wasm/kept-globals.ts';
 
 const turnWord = 0;
@@ -317,7 +316,9 @@ export class KernelCaller {
   /** Of a program of which there may be snapshots: what its globals are at a call. */
   snapshot: { readonly cell: { readonly asked: boolean }; readonly note: () => void } | undefined;
   /** Of a program that can be parked. */
-  parking: GuestParking | undefined;
+  parking:
+    | { readonly mayLeave: boolean; readonly takeAnswer: (call: string) => KernelAnswer | undefined }
+    | undefined;
 
   constructor(channel: SharedArrayBuffer, lease: LeaseCell, post: (message: GuestMessage) => void) {
     this.#channel = channel;

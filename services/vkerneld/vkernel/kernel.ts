@@ -20,7 +20,8 @@ import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
 import { letGo } from './held-descriptors.ts';
 import { type HomeRoom, HomeSize } from './home-size.ts';
-import { Limits, PROCESSES_MAX } from './limits.ts';
+import { Limits } from './limits.ts';
+import { PROCESSES_MAX, THREADS_MAX } from './most-processes.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
 import { Seats } from './parked/seats.ts';
@@ -65,8 +66,6 @@ export interface KernelOptions {
   readonly send: (event: KernelEvent) => void;
 }
 
-/** Of processes, and further ones of theirs: each has some megabytes of its own. One that is parked has none. */
-const threadsMax = 256;
 const moduleBytesMax = 256 << 20;
 const usageEveryMs = 1_000;
 
@@ -89,8 +88,8 @@ export class Kernel {
   /** Pieces of modules whose processes were not started yet. */
   readonly #pieces = new Map<bigint, { data: Uint8Array[]; bytes: number }>();
   readonly #ended = new EndedProcesses();
-  readonly #places = new ThreadPlaces(threadsMax);
-  readonly #seats = new Seats(threadsMax, () => this.#places.taken);
+  readonly #places = new ThreadPlaces(THREADS_MAX);
+  readonly #seats = new Seats(THREADS_MAX, () => this.#places.taken);
   readonly #connections: ConnectionsAsked;
   readonly #asked: ProcessesAsked;
   readonly #remote: RemoteStreams;
@@ -303,7 +302,7 @@ export class Kernel {
     if (this.#running.size >= PROCESSES_MAX)
       return `its virtual kernel has ${PROCESSES_MAX} processes, the most that one has: ${another}`;
     return this.#seats.isFull
-      ? `its virtual kernel runs ${threadsMax} processes and further threads of theirs, the most that one runs: ${another}`
+      ? `its virtual kernel runs ${THREADS_MAX} processes and further threads of theirs, the most that one runs: ${another}`
       : undefined;
   }
 
@@ -448,7 +447,7 @@ export class Kernel {
     this.#pieces.set(pid, pieces);
     pieces.bytes += data.length;
     // What is too long is not kept: the module is cut short, and the start says so.
-    if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= threadsMax) pieces.data.push(data.slice());
+    if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= THREADS_MAX) pieces.data.push(data.slice());
   }
 
   /** What all of them have together. */

@@ -4,11 +4,10 @@
 //   words  0 descriptors that they may have; 0: any   1 of the home: NOT_COUNTED, COUNTED, BOUNDED
 //          2, 3 how often more descriptors, more of the home, were refused   from 4 on descriptors of each process, by its place
 //   bigs   0 bytes by which the home grew, as far as is known   1 up to where it may grow
+import { PROCESSES_MAX } from './most-processes.ts';
 import { type DescriptorKind, descriptorKinds } from './wasi/descriptor-kind.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 
-/** In one virtual kernel, with those that are parked. */
-export const PROCESSES_MAX = 2_048;
 /** One that ended may have its own for a while. */
 const PLACES = PROCESSES_MAX + 512;
 const [MOST, HOME, REFUSED, REFUSED_HOME, FIRST] = [0, 1, 2, 3, 4];

@@ -23,10 +23,10 @@ import { handOver } from './held-descriptors.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import { interrupts, terminate } from './interrupts.ts';
 import type { GivenDescriptor, GuestMessage, PreparedGuest, RunCompiled, StartGuest } from './kernel-call.ts';
-import { ProcessParking } from './parked/process-parking.ts';
 import { ProcessFiles } from './mounts/process-files.ts';
 import { mountsOf } from './mounts/process-mounts.ts';
 import { NamedListening } from './named-listening.ts';
+import { ProcessParking } from './parked/process-parking.ts';
 import {
   CannotStart,
   cannot,
@@ -381,12 +381,11 @@ export class Process {
       parked: () => {
         const left = this.#first.release();
         step(async () => {
-          await terminate(left);
+          if (left !== undefined) await this.#around.workers.giveBack(left);
           if (this.#parking?.isParked === true) seat?.leave();
         });
       },
-      wake: (resume) =>
-        step(() => this.#goOn(program, quotaBytes, { ...start(), image: undefined, resume })),
+      wake: (resume) => step(() => this.#goOn(program, quotaBytes, { ...start(), image: undefined, resume })),
     });
   }
 

@@ -6,9 +6,9 @@ import { odonataTypes } from './odonata-calls.ts';
 import { oneLine } from './trap.ts';
 import { preview1Types } from './wasi/preview1.ts';
 import type { ProgramImage } from './wasm/image.ts';
+import type { KeptGlobal, KeptGlobals } from './wasm/kept-globals.ts';
 import { prepareModule } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
-import type { KeptGlobal, KeptGlobals } from './wasm/kept-globals.ts';
 import { TYPES_SEEN_MAX, type TypesSeen } from './wasm/types-seen.ts';
 
 // What prepareModule says of functions is read.
@@ -67,7 +67,8 @@ export async function compileProgram(
   }
   const entry = WebAssembly.Module.exports(module).find(({ name }) => name === '_start');
   if (entry?.kind !== 'function' && !prepared.hasStartSection) throw new ModuleError(withoutStart(module));
-  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes, image, snapshot, parkable } = prepared;
+  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes, image, snapshot, parkable } =
+    prepared;
   const threads = startsThreads ? { module, instanceBytes: tableBytes } : undefined;
   const spawns = WebAssembly.Module.imports(module).some(
     (each) => each.module === 'odonata' && each.name === 'spawn',

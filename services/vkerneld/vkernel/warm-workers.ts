@@ -3,6 +3,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { guestSource } from './guest-source.ts';
+import { terminate } from './interrupts.ts';
 import type { GuestMessage } from './kernel-call.ts';
 
 /** Calls of WebAssembly use the thread's stack; a C program expects some megabytes. */
@@ -24,6 +25,11 @@ const burstTarget = 4;
 /** So long after the last program of such a burst the threads that wait beyond the usual ones end: each has megabytes. */
 const burstOverMs = 2_000;
 
+/** Programs that a thread leaves one after the other: what they had in its heap is garbage only. */
+const LEFT_MAX = 32;
+/** Of those that left one, beside those that were started ahead. */
+const BACK_MAX = 2;
+
 /** What Node shows for a thread that ended. */
 const endedThreadId = -1;
 
@@ -36,6 +42,10 @@ export function heapMbOf(quotaBytes: number): number {
 /** A thread that is loaded. */
 export interface WarmThread {
   readonly worker: Worker;
+  /** Of JavaScript heap. */
+  readonly heapMb: number;
+  /** How many programs it left so far. */
+  left: number;
   /** Linux's number of it; 0 where that is not known. */
   readonly hostThread: number;
 }
@@ -82,6 +92,21 @@ export class WarmWorkers {
   /** A thread for a process that has one already. */
   another(): Promise<WarmThread> {
     return this.#start(THREAD_HEAP_MB);
+  }
+
+  /** One that left its program, which is parked: it runs another one. Resolves when it waits for that, or is gone. */
+  async giveBack(thread: WarmThread): Promise<void> {
+    thread.left++;
+    const isKept =
+      !this.#closed &&
+      thread.heapMb === this.#heapMb &&
+      thread.left < LEFT_MAX &&
+      this.#ready.length < Math.max(this.#target, burstTarget) + BACK_MAX;
+    if (!isKept) await terminate(thread.worker);
+    else {
+      this.#ready.unshift(Promise.resolve(thread));
+      this.#expectEnd();
+    }
   }
 
   async close(): Promise<void> {
@@ -146,7 +171,7 @@ export class WarmWorkers {
       worker.once('exit', () => reject(new Error('the thread ended before it was ready')));
       worker.once('message', (message: GuestMessage) => {
         if (message.kind !== 'ready') throw new Error(`not ready but ${message.kind}`);
-        resolve({ worker, hostThread: message.hostThread });
+        resolve({ worker, heapMb, left: 0, hostThread: message.hostThread });
       });
     });
   }

@@ -5,7 +5,6 @@
 // says so, the call returns nothing but that; what it would have answered the next thread is told when it comes to that call.
 //
 //   runs --(told to leave)--> leaves --(_start returned)--> parked .... another thread: returns --(the call again)--> runs
-import type { KernelAnswer, KernelRequest } from '../kernel-call.ts';
 import type { SignalGate } from '../signal-state.ts';
 import { Clockid } from '../wasi/abi.ts';
 import { clockNs } from '../wasi/clock.ts';
@@ -50,7 +49,7 @@ export class GuestParking {
   }
 
   /** What the call was answered that it came back to, when it asks that again; once. */
-  takeAnswer(asked: KernelRequest['call']): KernelAnswer | undefined {
+  takeAnswer(asked: string): ResumeGuest['answer'] | undefined {
     if (this.#answer?.call !== asked) return undefined;
     const { answer } = this.#answer;
     this.#answer = undefined;
@@ -74,10 +73,15 @@ export class GuestParking {
   }
 
   /** Runs the program, from its beginning or from where it was parked. @returns what is to be kept of it where it left */
-  run(exports: WebAssembly.Exports, resume: ResumeGuest | undefined, entry: () => void): ParkedGuest | undefined {
+  run(
+    exports: WebAssembly.Exports,
+    resume: ResumeGuest | undefined,
+    entry: () => void,
+  ): ParkedGuest | undefined {
     this.#exports = exports;
     if (resume !== undefined) {
-      for (const [i, { index }] of this.#globals.entries()) this.#global(index).value = resume.parked.globals[i];
+      for (const [i, { index }] of this.#globals.entries())
+        this.#global(index).value = resume.parked.globals[i];
       this.#returns = resume;
       this.#gate.hold();
       this.#call('asyncify_start_rewind', resume.parked.area);
@@ -130,7 +134,9 @@ export class GuestParking {
   #through(name: string, call: Call): Call {
     return (...args) => {
       if (this.#leaves !== undefined || this.#returns !== undefined)
-        this.#end(`it called ${name} where it was to leave: its calls are not those that --asyncify-imports has`);
+        this.#end(
+          `it called ${name} where it was to leave: its calls are not those that --asyncify-imports has`,
+        );
       return call(...args);
     };
   }

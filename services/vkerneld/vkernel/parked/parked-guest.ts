@@ -1,6 +1,4 @@
 // What is kept of a program that is parked, beside its memory and its descriptors.
-import type { KernelAnswer, KernelRequest } from '../kernel-call.ts';
-
 export type KeptValue = number | bigint;
 
 export interface ParkedGuest {
@@ -16,8 +14,8 @@ export interface ParkedGuest {
 export interface ResumeGuest {
   readonly parked: ParkedGuest;
   /** What it waited for. */
-  readonly call: KernelRequest['call'];
-  readonly answer: KernelAnswer;
+  readonly call: string;
+  readonly answer: { readonly errno: number; readonly payload: Uint8Array<ArrayBuffer> };
 }
 
 /** Thrown through a call of ours: its thread is to leave the program. */

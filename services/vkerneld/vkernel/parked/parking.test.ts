@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildGuest } from '../../../../test/guests/build.ts';
-import { assemble } from '../testdata/programs.ts';
 import type { ProcessSpec } from '../process-spec.ts';
+import { assemble } from '../testdata/programs.ts';
 import { eventually, type Running, TestMachine } from '../testdata/run-process.ts';
-import type { Seat } from './seats.ts';
+import { type Seat, Seats } from './seats.ts';
 
 const machine = new TestMachine();
 let sleeper: Uint8Array<ArrayBuffer>;
@@ -117,7 +117,8 @@ test('too little room for its stack is said as what it is', async () => {
   });
 }, 60_000);
 
-const parts = (names: string, more = '') => `(module (memory (export "memory") 1) (func (export "_start")) ${names} ${more})`;
+const parts = (names: string, more = '') =>
+  `(module (memory (export "memory") 1) (func (export "_start")) ${names} ${more})`;
 const asyncify = `(func (export "asyncify_start_unwind") (param i32)) (func (export "asyncify_stop_unwind"))
   (func (export "asyncify_start_rewind") (param i32)) (func (export "asyncify_stop_rewind"))`;
 const park = '(func (export "odonata_park") (result i32) (i32.const 16))';
@@ -126,9 +127,18 @@ test.each([
   [parts(park), 'no asyncify_start_unwind: it has yet to go through "wasm-opt --asyncify"'],
   [parts('(func (export "odonata_park"))', asyncify), 'as a function of another type'],
   [parts(park + asyncify, '(func $f) (start $f)'), 'has a start section'],
-  [parts(park + asyncify, '(global i32 (i32.const 1)) (data (global.get 0) "x")'), 'addresses that are not known beforehand'],
-  [parts(park + asyncify, '(global (mut funcref) (ref.null func))'), 'global 0, which can change, is no number'],
-  [parts(park + asyncify, '(table 1 funcref) (func (table.set (i32.const 0) (ref.null func)))'), 'change tables'],
+  [
+    parts(park + asyncify, '(global i32 (i32.const 1)) (data (global.get 0) "x")'),
+    'addresses that are not known beforehand',
+  ],
+  [
+    parts(park + asyncify, '(global (mut funcref) (ref.null func))'),
+    'global 0, which can change, is no number',
+  ],
+  [
+    parts(park + asyncify, '(table 1 funcref) (func (table.set (i32.const 0) (ref.null func)))'),
+    'change tables',
+  ],
 ])('what cannot be parked is refused: %#', async (text, why) => {
   const { code, reason } = await machine.run(assemble(text)).exited;
   expect({ code, reason }).toEqual({ code: 126, reason: expect.stringContaining(why) });
@@ -152,3 +162,28 @@ test('a program whose list of calls to leave in is too short ends with a reason'
     reason: expect.stringContaining('wasi_snapshot_preview1.sched_yield where it was to leave'),
   });
 }, 30_000);
+
+test('where there is no thread for one that goes on, it waits until there is; one that ends waits for none', async () => {
+  let others = 0;
+  const seats = new Seats(2, () => others);
+  const [first, second, third] = [seats.sit(), seats.sit(), seats.sit()];
+  third.leave();
+  const came: string[] = [];
+  void third.back().then(() => came.push('third'));
+  const gone = seats.sit();
+  gone.leave();
+  void gone.back().then(() => came.push('gone'));
+  gone.leave();
+  await Promise.resolve();
+  expect([came, seats.isFull]).toEqual([[], true]);
+  others = 1;
+  first.leave();
+  await Promise.resolve();
+  expect(came).toEqual([]);
+  others = 0;
+  seats.changed();
+  await Promise.resolve();
+  expect(came).toEqual(['third']);
+  await second.back();
+  expect(seats.taken).toBe(2);
+});

@@ -59,10 +59,9 @@ export class SnapshotCell {
   }
 }
 
-const store: Readonly<Record<KeptGlobal['type'], (view: DataView, at: number, value: unknown) => void>> =
-  {
-    i32: (view, at, value) => view.setInt32(at, value as number, true),
-    i64: (view, at, value) => view.setBigInt64(at, value as bigint, true),
-    f32: (view, at, value) => view.setFloat32(at, value as number, true),
-    f64: (view, at, value) => view.setFloat64(at, value as number, true),
-  };
+const store: Readonly<Record<KeptGlobal['type'], (view: DataView, at: number, value: unknown) => void>> = {
+  i32: (view, at, value) => view.setInt32(at, value as number, true),
+  i64: (view, at, value) => view.setBigInt64(at, value as bigint, true),
+  f32: (view, at, value) => view.setFloat32(at, value as number, true),
+  f64: (view, at, value) => view.setFloat64(at, value as number, true),
+};

@@ -75,7 +75,11 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
       case EventType.clock: {
         const clock = memory.u32(at + 16);
         try {
-          timers.push({ userdata, clock, dueNs: dueNs(system, clock, memory.u64(at + 24), memory.u16(at + 40)) });
+          timers.push({
+            userdata,
+            clock,
+            dueNs: dueNs(system, clock, memory.u64(at + 24), memory.u16(at + 40)),
+          });
         } catch (error) {
           ready.push(failed(userdata, type, error));
         }

@@ -15,7 +15,9 @@ export function snapshotableOf(
     startsThreads,
   }: { functions: readonly number[]; types: readonly string[]; startsThreads: boolean },
 ): KeptGlobals | undefined {
-  const resume = exportsOf(sections).find(({ name, kind }) => name === RESUME && kind === ExportKind.function);
+  const resume = exportsOf(sections).find(
+    ({ name, kind }) => name === RESUME && kind === ExportKind.function,
+  );
   if (resume === undefined) return undefined;
   if (types[functions[resume.index] ?? -1] !== ':')
     return { refused: `its ${RESUME} takes or returns something` };
