@@ -39,7 +39,7 @@ export const stateWire = bijection<PageState>({
 
 export const modeWire = bijection<AccessMode>({ READ: WireMode.READ, WRITE: WireMode.WRITE });
 
-export const ackWire = bijection<AckKind>({
+const plainAckWire = bijection<Exclude<AckKind, 'WITHDRAWN'>>({
   INVALIDATED: WireAck.INVALIDATED,
   RECEIVED: WireAck.RECEIVED,
   SENT: WireAck.SENT,
@@ -47,11 +47,30 @@ export const ackWire = bijection<AckKind>({
   DECLINED: WireAck.DECLINED,
 });
 
-export const reasonWire = bijection<RefuseReason>({
+// Whoever is of an earlier version reads it as its kind, and its reason, say: the page is lost.
+export const ackWire = {
+  to: (kind: AckKind): { kind: WireAck; withdrawn: boolean } =>
+    kind === 'WITHDRAWN'
+      ? { kind: WireAck.ABSENT, withdrawn: true }
+      : { kind: plainAckWire.to(kind), withdrawn: false },
+  from: ({ kind, withdrawn }: { kind: WireAck; withdrawn: boolean }): AckKind =>
+    withdrawn && kind === WireAck.ABSENT ? 'WITHDRAWN' : plainAckWire.from(kind),
+};
+
+const plainReasonWire = bijection<Exclude<RefuseReason, 'WITHDRAWN'>>({
   LOST: WireReason.LOST,
   NO_DATASPACE: WireReason.NO_DATASPACE,
   SKIPPED: WireReason.SKIPPED,
 });
+
+export const reasonWire = {
+  to: (reason: RefuseReason): { reason: WireReason; withdrawn: boolean } =>
+    reason === 'WITHDRAWN'
+      ? { reason: WireReason.LOST, withdrawn: true }
+      : { reason: plainReasonWire.to(reason), withdrawn: false },
+  from: ({ reason, withdrawn }: { reason: WireReason; withdrawn: boolean }): RefuseReason =>
+    withdrawn && reason === WireReason.LOST ? 'WITHDRAWN' : plainReasonWire.from(reason),
+};
 
 export const lockWire = bijection<LockMode>({
   SHARED: WireLock.SHARED,

@@ -31,6 +31,8 @@ export const EVENT_KINDS = {
   'holder-left': 'INFO',
   /** Somebody needed a page whose only copy is gone. */
   'page-lost': 'ERROR',
+  /** Somebody needed a page of another cluster, which took it back and has it, or whose gateway here ended. */
+  'page-withdrawn': 'WARNING',
   /** A message of pages from another node did not fit its checksum; the first of a row. It is sent again. */
   'pages-spoilt': 'WARNING',
   /** A sync was not stored; the first of a row. */

@@ -154,6 +154,23 @@ test('a gateway that ends brings what was written home, and hands over what it a
   await both.mapped();
 }, 120_000);
 
+test('a gateway that is killed takes along what the south had to read, and nothing of that is lost', async () => {
+  const { north, south, table } = both;
+  const watcher = await south.cluster.start('node1', 'far', ['watch', table, '1000000', '60000']);
+  const lent = async () => (await north.peer())!.dataspaces.find(({ name }) => name === 'table')!.pages;
+  await until('pages are lent', async () => (await lent()) > 0);
+  const { lostPages } = (await north.peer())!;
+  await south.end('SIGKILL');
+  const writer = await north.cluster.run('node1', 'far', ['write', 'table', '500', '510', '0']);
+  expect(writer.code).toBe(0);
+  // Its own directory takes it for dead, and whoever reads a page then is told.
+  expect(await watcher.end()).toMatchObject({ signal: 'SIGBUS' });
+  south.serve();
+  await both.mapped();
+  expect(await north.peer()).toMatchObject({ lostPages });
+  expect(await lostOf(table)).toEqual([]);
+}, 120_000);
+
 // What is under way to the one before stands first on the gateway's line to the next one, which knows neither of the two.
 test('a node whose pmap manager was killed reads imported pages again, of each dataspace', async () => {
   const { north, south, table, shared } = both;
@@ -235,6 +252,12 @@ test('what is of another cluster is not removed here, and lists say who has it b
   );
 });
 
+/** What the south's events call lost of a dataspace. */
+async function lostOf(dataspace: string): Promise<string[]> {
+  const { stdout } = await both.south.cluster.vkctl(['events', '--json', '--kind', 'page-lost']);
+  return stdout.split('\n').filter((line) => line.includes(`${dataspace} `));
+}
+
 test('what the north takes back is gone, and whoever reads it gets an error', async () => {
   const { north, south, table } = both;
   const watcher = await south.cluster.start('node1', 'far', ['watch', table, '1000000', '50000']);
@@ -252,6 +275,7 @@ test('what the north takes back is gone, and whoever reads it gets an error', as
     async () => !(await south.cluster.vkctl(['ds', 'ls', '-q'])).stdout.includes(table),
   );
   expect((await south.cluster.run('node1', 'far', ['look', table, 'read'])).code).not.toBe(0);
+  expect(await lostOf(table)).toEqual([]);
   expect((await south.cluster.vkctl(['gateway', 'ls'])).stderr).toContain(
     `vkctl: ${table}, ${north.name}: its cluster does not export it to us, or has none of that name\n`,
   );

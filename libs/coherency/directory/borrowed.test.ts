@@ -60,8 +60,10 @@ test('what a gateway borrowed goes with it, before its death is noted', () => {
   const { version } = made.directory.inspect(7n, 0);
   for (const holder of [ALICE, BOB])
     made.say({ type: 'ack', holder, run, version: version + 1, kind: 'INVALIDATED' });
-  expect(made.say({ type: 'leave', holder: GATEWAY })).toEqual(['refuse 3 LOST']);
-  expect(made.reads(ALICE)).toEqual(['refuse 2 LOST']);
+  // Who only read it lost nothing by that: home has it.
+  expect(made.say({ type: 'leave', holder: GATEWAY })).toEqual(['refuse 3 WITHDRAWN']);
+  expect(made.reads(ALICE)).toEqual(['refuse 2 WITHDRAWN']);
+  expect(made.directory.usage(7n).lost).toBe(0);
   // Of pages that nobody had asked for nobody has anything.
   expect(
     made.say({
@@ -72,7 +74,7 @@ test('what a gateway borrowed goes with it, before its death is noted', () => {
       neededPages: 1,
       alone: true,
     }),
-  ).toEqual(['refuse 3 LOST']);
+  ).toEqual(['refuse 3 WITHDRAWN']);
 });
 
 test('of any other dataspace a reader inherits', () => {
@@ -141,6 +143,51 @@ test('what a node wrote of it goes with the gateway, too, and what waits for tha
     written.say({ type: 'ack', holder, run, version: version + 1, kind: 'INVALIDATED' });
   expect(written.directory.inspect(7n, 0).owner).toBe(BOB);
   expect(written.say({ type: 'dies', holder: GATEWAY })).toEqual(['invalidate 1,2,3 anew']);
+  for (const each of [made, written]) {
+    for (const holder of [ALICE, BOB])
+      each.say({
+        ...{ type: 'ack', holder, run, version: each.directory.inspect(7n, 0).version + 1 },
+        kind: 'INVALIDATED',
+      });
+    // Whether BOB has written it yet nobody knows.
+    const [refused] = each.say({ type: 'leave', holder: GATEWAY });
+    expect(refused ?? each.reads(ALICE)[0]).toMatch(/LOST$/);
+    expect(each.directory.usage(7n).lost).toBe(1);
+  }
+});
+
+test('what its cluster took back is not lost, and what is gone with a node is', () => {
+  const made = talk(true);
+  expect(made.reads(BOB)).toEqual(['recall 1 for 3']);
+  const { version } = made.directory.inspect(7n, 0);
+  expect(made.say({ type: 'ack', holder: GATEWAY, run, version, kind: 'WITHDRAWN' })).toEqual([
+    'invalidate 1,2,3 anew',
+  ]);
+  for (const holder of [GATEWAY, ALICE])
+    made.say({ type: 'ack', holder, run, version: version + 1, kind: 'INVALIDATED' });
+  const last = { type: 'ack', holder: BOB, run, version: version + 1, kind: 'INVALIDATED' } as const;
+  expect(made.say(last)).toEqual(['refuse 3 WITHDRAWN']);
+  expect(made.directory.lostRuns(7n)).toEqual([]);
+  // The gateway has it anew, and a node dies with it.
+  const anew = { storedVersion: 0, lostVersion: version + 1, alone: true, neededPages: 1 };
+  expect(made.say({ type: 'acquire', holder: GATEWAY, run, mode: 'WRITE', ...anew })).toEqual([
+    'grant 1 MODIFIED',
+  ]);
+  expect(made.writes(BOB)).toEqual(['recall 1 for 3']);
+  made.received(BOB);
+  made.say({ type: 'ack', holder: BOB, run, version: version + 3, kind: 'RECEIVED' });
+  expect(made.directory.inspect(7n, 0).owner).toBe(BOB);
+  made.say({ type: 'leave', holder: BOB });
+  expect(made.directory.lostRuns(7n)).toEqual([run]);
+});
+
+test('only a gateway says of a dataspace that it was taken back', () => {
+  const made = talk(false);
+  made.reads(BOB);
+  const { version } = made.directory.inspect(7n, 0);
+  made.say({ type: 'ack', holder: GATEWAY, run, version, kind: 'WITHDRAWN' });
+  made.say({ type: 'leave', holder: ALICE });
+  expect(made.reads(BOB)).toEqual(['refuse 3 LOST']);
 });
 
 test('a lender that owns a page says that it has it no more', () => {

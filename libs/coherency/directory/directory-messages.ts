@@ -5,10 +5,12 @@ import type { HolderSet } from './holder-set.ts';
 
 /**
  * `DECLINED`: of who made a borrowed dataspace, and has not answered a change: it takes the page back first, and asked for that before.
- * `ABSENT` of an owner, also where nothing changes: it has the page no more.
+ * `ABSENT` of an owner, also where nothing changes: it has the page no more. `WITHDRAWN`: the same, of who made a borrowed dataspace: its
+ * cluster took it back, and has it.
  */
-export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT' | 'DECLINED';
-export type RefuseReason = 'LOST' | 'NO_DATASPACE' | 'SKIPPED';
+export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT' | 'WITHDRAWN' | 'DECLINED';
+/** `WITHDRAWN`: of a borrowed dataspace, as `LOST`, but its cluster has the page. */
+export type RefuseReason = 'LOST' | 'WITHDRAWN' | 'NO_DATASPACE' | 'SKIPPED';
 
 export interface HeldRun {
   run: PageRun;

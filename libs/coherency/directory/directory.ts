@@ -19,7 +19,7 @@ import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
 import { gaps, remainingRuns } from './directory-retire.ts';
 import { withoutHolder } from './holder-set.ts';
-import { PageChanges } from './page-changes.ts';
+import { isAbsent, PageChanges } from './page-changes.ts';
 import { type Dataspace, type Page, plainPage, type Request, type Usage, usageOf } from './page-table.ts';
 
 export interface DirectoryOptions {
@@ -144,7 +144,7 @@ export class Directory {
   /** Pages that are lost, of those that have an entry; in order. */
   lostRuns(id: bigint): PageRun[] {
     return [...(this.dataspaces.get(id)?.pages ?? [])]
-      .filter(({ lost }) => lost)
+      .filter(({ lost, withdrawn }) => lost && !withdrawn)
       .map(({ firstPage, pageCount }) => ({ dataspace: id, firstPage, pageCount }));
   }
 
@@ -299,7 +299,7 @@ export class Directory {
     for (const piece of dataspace.pages.pieces(firstPage, pageCount)) {
       if (this.isForfeit(dataspace, piece.entry, event)) {
         const page = this.cut(dataspace, piece);
-        this.changes.ownerLost(dataspace, page);
+        this.changes.ownerLost(dataspace, page, event.kind === 'WITHDRAWN');
         continue;
       }
       // Anything else is the echo of a change that is over.
@@ -316,7 +316,7 @@ export class Directory {
     page: Page | undefined,
     { holder, version, kind }: Ack,
   ): boolean {
-    if (page === undefined || kind !== 'ABSENT' || !(borrowed || this.lenders.has(holder))) return false;
+    if (page === undefined || !isAbsent(kind) || !(borrowed || this.lenders.has(holder))) return false;
     return page.owner === holder && page.change === undefined && page.version === version;
   }
 

@@ -104,7 +104,7 @@ export class PageChanges {
     const mayBeginAnew = dataspace.durable || storedVersion !== undefined;
     if (mayBeginAnew && !page.fenced) this.fence(dataspace, page, request);
     else if (!page.fenced || storedVersion === undefined || lostVersion !== page.version)
-      this.out.refuse(dataspace.id, page, request, 'LOST', page.version);
+      this.out.refuse(dataspace.id, page, request, page.withdrawn ? 'WITHDRAWN' : 'LOST', page.version);
     else this.beginStored(dataspace, page, request.holder, storedVersion);
   }
 
@@ -242,8 +242,8 @@ export class PageChanges {
     else if (event.kind === 'RECEIVED' && event.holder === change.request.holder) change.dataPending = false;
     // At a home the data never moves: that the owner lost its access is all that was asked.
     else if (event.kind === 'SENT' && this.home && event.holder === change.source) change.dataPending = false;
-    else if (event.kind === 'ABSENT' && event.holder === change.source) {
-      this.sourceLost(dataspace, page, change);
+    else if (isAbsent(event.kind) && event.holder === change.source) {
+      this.sourceLost(dataspace, page, change, event.kind === 'WITHDRAWN');
       return;
     } else if (event.kind === 'DECLINED') {
       if (mayDecline(dataspace, change, event.holder)) this.decline(dataspace, page, change);
@@ -271,17 +271,18 @@ export class PageChanges {
     this.serveQueue(dataspace, page);
   }
 
-  /** Whose pages nobody lends any more: nodes lose what they have of them. */
+  /** Whose pages nobody lends any more: nodes lose what they have of them. Home has those that no node had to write. */
   loseBorrowed(dataspace: Dataspace, page: Page): void {
     if (page.lost || page.change?.fence === true) return;
     const { change } = page;
+    const isUnwritten = page.owner === dataspace.creator && change?.request.mode !== 'WRITE';
     if (change !== undefined) {
       this.changing.delete(page);
       page.change = undefined;
       page.version = change.version;
       page.queue = [change.request, ...page.queue];
     }
-    this.ownerLost(dataspace, page);
+    this.ownerLost(dataspace, page, isUnwritten);
   }
 
   private advance(dataspace: Dataspace, page: Page, change: Change): void {
@@ -403,26 +404,26 @@ export class PageChanges {
   }
 
   // The owner died, or has nothing, before its data arrived at the requester.
-  private sourceLost(dataspace: Dataspace, page: Page, change: Change): void {
+  private sourceLost(dataspace: Dataspace, page: Page, change: Change, withdrawn = false): void {
     this.changing.delete(page);
     page.change = undefined;
     page.version = change.version;
     page.queue = [change.request, ...page.queue];
     // Sharers that were told to drop their copies for this change may have done so.
     if (change.request.mode === 'WRITE') page.sharers = NO_HOLDERS;
-    this.ownerLost(dataspace, page);
+    this.ownerLost(dataspace, page, withdrawn);
     this.serveQueue(dataspace, page);
   }
 
-  /** Another holder inherits the page, or it is lost. */
-  ownerLost(dataspace: Dataspace, page: Page): void {
+  /** Another holder inherits the page, or it is lost. @param withdrawn its home has it */
+  ownerLost(dataspace: Dataspace, page: Page, withdrawn = false): void {
     page.owner = 0;
     page.exclusive = false;
     page.restore = false;
     if (this.home) return;
     const heir = page.sharers.find((sharer) => !this.lenders.has(sharer));
     if (heir === undefined || dataspace.borrowed) {
-      lose(page);
+      lose(page, withdrawn && dataspace.borrowed);
       // What its creator had was lent to it, and is lent no more.
       if (dataspace.borrowed) this.fence(dataspace, page, FOR_NOBODY);
       return;
@@ -432,6 +433,9 @@ export class PageChanges {
     this.grant(dataspace, page, heir, 'MASTER', false);
   }
 }
+
+/** An owner has the page no more. */
+export const isAbsent = (kind: Ack['kind']): boolean => kind === 'ABSENT' || kind === 'WITHDRAWN';
 
 const isTwin = (a: Request, b: Request): boolean => a.holder === b.holder && a.mode === b.mode;
 

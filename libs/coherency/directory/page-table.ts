@@ -36,6 +36,7 @@ const FENCED = 4;
 const ZERO = 8;
 const STORED = 16;
 const RESTORE = 32;
+const WITHDRAWN = 64;
 
 /** The queue of most pages. */
 export const NO_REQUESTS: readonly Request[] = Object.freeze([]);
@@ -134,6 +135,16 @@ export class Page implements RunEntry<Page> {
 
   set lost(to: boolean) {
     this.set(LOST, to);
+    if (!to) this.set(WITHDRAWN, false);
+  }
+
+  /** It is lost here, and not at home: the cluster that lent it took it back, or its gateway ended with what nobody here had written. */
+  get withdrawn(): boolean {
+    return this.is(WITHDRAWN);
+  }
+
+  set withdrawn(to: boolean) {
+    this.set(WITHDRAWN, to);
   }
 
   /** It is lost, and nobody has it any more: all who might have had it said so. */
@@ -188,9 +199,14 @@ export interface Dataspace {
 }
 
 /** Pages that nobody has asked for yet. */
-export function plainPage({ creator, creatorLost }: Dataspace, firstPage: number, pageCount: number): Page {
+export function plainPage(
+  { creator, creatorLost, borrowed }: Dataspace,
+  firstPage: number,
+  pageCount: number,
+): Page {
   const page = new Page(firstPage, pageCount);
   page.lost = creatorLost;
+  page.withdrawn = creatorLost && borrowed;
   if (creatorLost || creator === 0) return page;
   page.owner = creator;
   page.exclusive = true;
@@ -211,7 +227,7 @@ export function usageOf(dataspace: Dataspace): Usage {
   for (const page of dataspace.pages) {
     const { pageCount, owner } = page;
     entries += pageCount;
-    if (page.lost) lost += pageCount;
+    if (page.lost) lost += page.withdrawn ? 0 : pageCount;
     else if (owner !== 0) owned.set(owner, (owned.get(owner) ?? 0) + pageCount);
   }
   return { owned, lost, entries };
@@ -229,12 +245,13 @@ export function become(page: Page, writer: HolderId, version: number): void {
   page.stored = false;
 }
 
-/** The only copy is gone. */
-export function lose(page: Page): void {
+/** The only copy is gone. @param withdrawn that here; its home has the page */
+export function lose(page: Page, withdrawn = false): void {
   page.owner = 0;
   page.exclusive = false;
   page.sharers = NO_HOLDERS;
   page.restore = false;
   page.lost = true;
+  page.withdrawn = withdrawn;
   page.fenced = false;
 }

@@ -228,13 +228,14 @@ export class PageMoves {
     const { reason, version } = event;
     if (event.mode === 'READ') page.readPending = false;
     else page.writePending = false;
-    if (reason === 'LOST' && page.lostVersion !== version) {
+    const isLost = reason === 'LOST' || reason === 'WITHDRAWN';
+    if (isLost && page.lostVersion !== version) {
       // What is at hand was read before the page was lost this time.
       page.storedVersion = undefined;
       page.lostVersion = version;
     }
     // The page may have begun anew since then, and be here already: data overtakes the stream.
-    const refused = reason === 'LOST' ? version : reason === 'NO_DATASPACE' ? Number.POSITIVE_INFINITY : 0;
+    const refused = isLost ? version : reason === 'NO_DATASPACE' ? Number.POSITIVE_INFINITY : 0;
     if (page.grantVersion <= refused) page.grantVersion = 0;
     if (page.dataVersion <= refused) page.dataVersion = 0;
     // Who came to need a speculative page meanwhile asks again for it.

@@ -18,7 +18,7 @@ export type BorrowerEvent =
   /** Of home. */
   | { type: 'renewed'; sentMs: number; leaseMs: number }
   | { type: 'lent'; run: PageRun; lending: number; mode: AccessMode }
-  | { type: 'refused'; run: PageRun }
+  | { type: 'refused'; run: PageRun; withdrawn: boolean }
   | { type: 'revoked'; run: PageRun; lending: number }
   /** What was returned by this lending was heard; `gone`: too late. */
   | { type: 'settled'; run: PageRun; lending: number; gone: boolean }
@@ -39,8 +39,8 @@ export type BorrowerAction =
   | { type: 'return'; run: PageRun; lending: number; as: ReturnedAs }
   /** Nodes that asked get them. */
   | { type: 'serve'; run: PageRun }
-  /** Nodes that asked are told that there is none. */
-  | { type: 'deny'; run: PageRun }
+  /** Nodes that asked are told that there is none; `withdrawn`: here, as home has it and does not lend it any more. */
+  | { type: 'deny'; run: PageRun; withdrawn: boolean }
   /** What nodes asked for is to be looked at after what the gateway takes; it comes again. */
   | { type: 'decline'; run: PageRun }
   /** Nodes must have them no longer. */

@@ -20,7 +20,7 @@ test('pages that were not asked for, twice, or past the end', () => {
   const borrower = joined();
   const lent = { type: 'lent', run, lending: 1, mode: 'READ' } as const;
   expect(() => borrower.step(lent, 20)).toThrow(/was not asked for/);
-  expect(() => borrower.step({ type: 'refused', run }, 20)).toThrow(/was not asked for/);
+  expect(() => borrower.step({ type: 'refused', run, withdrawn: true }, 20)).toThrow(/was not asked for/);
   expect(types(borrower.step({ type: 'asked', run, mode: 'READ' }, 20))).toEqual(['want']);
   expect(types(borrower.step(lent, 30))).toEqual(['serve']);
   expect(() => borrower.step(lent, 40)).toThrow(/was not asked for/);

@@ -120,7 +120,7 @@ export class PageBorrower {
         this.each(event, (page, number) => this.lent(page, number, event));
         break;
       case 'refused':
-        this.each(event, (page, number) => this.refused(page, number, event.run.dataspace));
+        this.each(event, (page, number) => this.refused(page, number, event));
         break;
       case 'revoked':
         this.each(event, (page, number) => this.revokedBy(page, number, event));
@@ -379,12 +379,12 @@ export class PageBorrower {
     this.say({ type: 'decline', run: runOf(dataspace, number) });
   }
 
-  private deny(page: BorrowedPage, number: number, dataspace: bigint): void {
+  private deny(page: BorrowedPage, number: number, dataspace: bigint, withdrawn = true): void {
     const { asked } = page;
     page.asked = undefined;
     if (asked === undefined) return;
     if (asked !== 'UPGRADE') {
-      this.say({ type: 'deny', run: runOf(dataspace, number) });
+      this.say({ type: 'deny', run: runOf(dataspace, number), withdrawn });
       return;
     }
     // Once it has no copy any more it asks for the page itself.
@@ -411,10 +411,10 @@ export class PageBorrower {
     else this.answer(page, number, dataspace);
   }
 
-  private refused(page: BorrowedPage, number: number, dataspace: bigint): void {
-    this.answered(page, number, dataspace);
+  private refused(page: BorrowedPage, number: number, { run, withdrawn }: EventOf<'refused'>): void {
+    this.answered(page, number, run.dataspace);
     page.wants = 'NOTHING';
-    this.deny(page, number, dataspace);
+    this.deny(page, number, run.dataspace, withdrawn);
   }
 
   private answered(page: BorrowedPage, number: number, dataspace: bigint): void {

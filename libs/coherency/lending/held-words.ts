@@ -19,7 +19,7 @@ export type HeldWord = Extract<RunEvent, { type: 'recall' | 'invalidate' }>;
 export interface WordAnswer {
   run: PageRun;
   version: number;
-  kind: 'ABSENT' | 'DECLINED';
+  kind: 'ABSENT' | 'WITHDRAWN' | 'DECLINED';
 }
 
 /** What the gateway has of pages, as a holder. */
@@ -80,10 +80,11 @@ export class HeldWords {
     return this.take(span).map(({ word, ...part }) => ({ ...word, run: { dataspace, ...part } }));
   }
 
-  /** There is no such page. */
-  deny({ dataspace, ...span }: PageRun): WordAnswer[] {
+  /** There is no such page here. @param withdrawn home has it */
+  deny({ dataspace, ...span }: PageRun, withdrawn: boolean): WordAnswer[] {
+    const kind = withdrawn ? 'WITHDRAWN' : 'ABSENT';
     return this.take(span).map(({ word, ...part }) => ({
-      ...{ run: { dataspace, ...part }, version: word.version, kind: 'ABSENT' },
+      ...{ run: { dataspace, ...part }, version: word.version, kind },
     }));
   }
 

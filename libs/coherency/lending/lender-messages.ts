@@ -43,7 +43,8 @@ export type LenderEvent<Word> =
   | { type: 'returned'; peer: Borrower; run: PageRun; lending: number; as: ReturnedAs }
   /** Of its own directory: they may be used here. */
   | { type: 'ready'; run: PageRun; mode: AccessMode }
-  | { type: 'failed'; run: PageRun }
+  /** `lost`: the own directory has no copy of them. */
+  | { type: 'failed'; run: PageRun; lost: boolean }
   | ({ type: 'taken' } & Taking<Word>)
   /** The own directory has another leader, or a new stream: what it takes it says again. */
   | { type: 'rejoined' }
@@ -53,7 +54,8 @@ export type LenderEvent<Word> =
 export type LenderAction<Word> =
   /** Lendings are counted: what is said of one must not be taken for a later one. */
   | { type: 'lend'; peer: Borrower; run: PageRun; lending: number; mode: AccessMode }
-  | { type: 'refuse'; peer: Borrower; run: PageRun }
+  /** `withdrawn`: that cluster may not have them; else they are lost. */
+  | { type: 'refuse'; peer: Borrower; run: PageRun; withdrawn: boolean }
   /** Up to this lending. */
   | { type: 'revoke'; peer: Borrower; run: PageRun; lending: number }
   /** What was returned was heard; `gone`: too late. */

@@ -23,7 +23,7 @@
 //                                when it comes after all
 //
 // What others say is looked at here: a page that is not exported, or past the end of its dataspace, is refused. Pure.
-import { type AccessMode, type PageRun, unreachable } from '../page.ts';
+import { type AccessMode, unreachable } from '../page.ts';
 import {
   type Borrower,
   clusterOf,
@@ -91,7 +91,7 @@ export class Lender<Word> {
         this.ready(event);
         break;
       case 'failed':
-        this.failed(event.run);
+        this.failed(event);
         break;
       case 'taken':
         this.taken(event);
@@ -161,7 +161,7 @@ export class Lender<Word> {
     Object.assign(known, { to, writers });
     for (const [number, page] of [...known.pages]) {
       for (const [peer, mode] of [...page.wanted])
-        if (!mayHave(known, peer, mode)) this.refuse(peer, dataspace, page, number);
+        if (!mayHave(known, peer, mode)) this.refuse(peer, dataspace, page, number, true);
       for (const peer of page.lent.keys())
         if (!mayHave(known, peer, 'READ')) this.revoke(peer, dataspace, page, number);
       const { writer } = page;
@@ -211,7 +211,7 @@ export class Lender<Word> {
     const { dataspace, firstPage, pageCount } = run;
     const known = this.exported.get(dataspace);
     if (known === undefined || !mayHave(known, peer, mode) || firstPage + pageCount > known.pageCount) {
-      this.actions.push({ type: 'refuse', peer, run: { ...run } });
+      this.actions.push({ type: 'refuse', peer, run: { ...run }, withdrawn: true });
       return;
     }
     // It asks again when it has one.
@@ -313,14 +313,17 @@ export class Lender<Word> {
     }
   }
 
-  private failed({ dataspace, firstPage, pageCount }: PageRun): void {
+  private failed({
+    run: { dataspace, firstPage, pageCount },
+    lost,
+  }: Extract<LenderEvent<Word>, { type: 'failed' }>): void {
     const known = this.exported.get(dataspace);
     if (known === undefined) return;
     for (let number = firstPage; number < firstPage + pageCount; number++) {
       const page = known.pages.get(number);
       if (page === undefined) continue;
       page.asked = 'NOTHING';
-      for (const peer of [...page.wanted.keys()]) this.refuse(peer, dataspace, page, number);
+      for (const peer of [...page.wanted.keys()]) this.refuse(peer, dataspace, page, number, !lost);
       this.pump(dataspace, known, page, number);
     }
   }
@@ -470,9 +473,15 @@ export class Lender<Word> {
     this.say({ type: 'lend', peer, run: runOf(dataspace, number), lending, mode });
   }
 
-  private refuse(peer: Borrower, dataspace: bigint, page: LentPage<Word>, number: number): void {
+  private refuse(
+    peer: Borrower,
+    dataspace: bigint,
+    page: LentPage<Word>,
+    number: number,
+    withdrawn: boolean,
+  ): void {
     page.wanted.delete(peer);
-    this.say({ type: 'refuse', peer, run: runOf(dataspace, number) });
+    this.say({ type: 'refuse', peer, run: runOf(dataspace, number), withdrawn });
   }
 
   private revoke(peer: Borrower, dataspace: bigint, page: LentPage<Word>, number: number): void {

@@ -1,4 +1,6 @@
-// Pages that no node has: what died with their nodes. Each replica knows those of the shards that it leads.
+// Pages that no node has: what died with their nodes. Each replica knows those of the shards that it leads. What a gateway borrowed and
+// nobody wrote here is not lost with it: its home has that.
+import { isBorrowed } from '../gateway.ts';
 import { type PageRun, pageCountOf } from '../page.ts';
 import { BLOCK_PAGES, shardOf } from '../shard.ts';
 import type { Dataspace } from './dataspaces.ts';
@@ -46,7 +48,7 @@ export function pagesOf(record: Dataspace, { led, shards, holders }: Placing): P
     for (const [holder, owns] of owned) add(holders.get(holder)?.node ?? '', owns);
     // Pages without an entry live and die with their creator.
     if (leader.creatorLives(record)) add(record.creator, pages - entries);
-    else sum.lost += pages - entries;
+    else if (!isBorrowed(record.name ?? '')) sum.lost += pages - entries;
   }
   return sum;
 }
@@ -60,7 +62,7 @@ export function lostPages(record: Dataspace, { led, shards }: Leading): number {
     if (leader.isRebuilding) continue;
     const usage = leader.directory.usage(record.id);
     lost += usage.lost;
-    if (leader.creatorLives(record)) continue;
+    if (leader.creatorLives(record) || isBorrowed(record.name ?? '')) continue;
     sizes ??= shardSizes(record, shards);
     lost += sizes[leader.shard]! - usage.entries;
   }
@@ -76,7 +78,7 @@ export function lostRuns(record: Dataspace, replica: Leading, firstPage: number)
   for (const leader of known.values()) {
     if (leader.isRebuilding) continue;
     found.push(...leader.directory.lostRuns(dataspace));
-    if (!leader.creatorLives(record)) dead.set(leader.shard, leader);
+    if (!leader.creatorLives(record) && !isBorrowed(record.name ?? '')) dead.set(leader.shard, leader);
   }
   for (const run of blocksOf(record, replica.shards, new Set(dead.keys()))) {
     const { directory } = dead.get(shardOf(dataspace, run.firstPage, replica.shards))!;

@@ -189,7 +189,7 @@ class Run {
         const version = BigInt(
           this.replica.led[0]?.directory.has(1n) ? this.replica.led[0].directory.inspect(1n, 0).version : 0,
         );
-        const about = { run: RUN, version, epoch: BigInt(this.leads), kind: ackWire.to('RECEIVED') };
+        const about = { run: RUN, version, epoch: BigInt(this.leads), ...ackWire.to('RECEIVED') };
         this.says(each.node, { case: 'ack', value: about });
         break;
       }

@@ -112,7 +112,7 @@ class Conversation {
         break;
       case 'ack': {
         const about = { run: RUN, version: BigInt(words[3]!), epoch: this.epochs.get(0)! };
-        this.says(a, { case: 'ack', value: { ...about, kind: ackWire.to(b as 'SENT') } });
+        this.says(a, { case: 'ack', value: { ...about, ...ackWire.to(b as 'SENT') } });
         break;
       }
       case 'lock': {

@@ -276,6 +276,7 @@ export class MemoryPart {
         return;
       }
       case 'page-lost':
+      case 'page-withdrawn':
         return;
       case 'usable':
         this.uses.get(action.operation)?.usable();

@@ -81,6 +81,11 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       const { dataspace, page, reason } = action;
       node.events.add('page-lost', reason, { dataspace, page });
       node.statistics.lostAccesses += action.accesses;
+      return;
+    }
+    case 'page-withdrawn': {
+      const { dataspace, page, reason } = action;
+      node.events.add('page-withdrawn', reason, { dataspace, page });
     }
   }
 }

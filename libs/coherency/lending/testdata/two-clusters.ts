@@ -2,7 +2,7 @@
 // a line that delays, breaks and is silent, nodes that are cut off, and gateways that die. All by one clock and one source of chance.
 import assert from 'node:assert/strict';
 import { Directory } from '../../directory/directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '../../directory/directory-messages.ts';
+import type { DirectoryAction, DirectoryEvent, RefuseReason } from '../../directory/directory-messages.ts';
 import { Holder } from '../../holder/holder.ts';
 import type { HolderAction, HolderEvent } from '../../holder/holder-messages.ts';
 import { type AccessMode, mayRead, mayWrite, type PageRun, type PageState } from '../../page.ts';
@@ -285,7 +285,7 @@ export class TwoClusters {
   }
 
   private heard(cluster: Cluster, member: Member, event: HolderEvent): void {
-    if (event.type === 'refuse' && event.reason === 'LOST')
+    if (event.type === 'refuse' && isLost(event.reason))
       for (const page of pagesOf(event.run)) {
         this.refusals++;
         if (cluster === this.home) this.told[page] = true;
@@ -386,9 +386,10 @@ export class TwoClusters {
     { reason, version }: Extract<HolderAction, { type: 'failed' }>,
   ): void {
     const stored = { type: 'stored', run: runOf(cluster.dataspace, page), version: 0 } as const;
-    if (member === this.lenderMember) this.tell({ type: 'failed', run: runOf(HOME, page) });
+    if (member === this.lenderMember)
+      this.tell({ type: 'failed', run: runOf(HOME, page), lost: reason === 'LOST' });
     else if (member === this.borrowerMember) {
-      if (reason === 'LOST') this.step_(cluster, member, { ...stored, lostVersion: version });
+      if (isLost(reason)) this.step_(cluster, member, { ...stored, lostVersion: version });
     } else if (cluster === this.home && reason === 'LOST' && member.waits.has(page))
       // Somebody accepts that.
       this.step_(cluster, member, { ...stored, lostVersion: version });
@@ -504,7 +505,7 @@ export class TwoClusters {
           break;
         }
         case 'refuse':
-          says({ type: 'refused', run: action.run });
+          says({ type: 'refused', run: action.run, withdrawn: action.withdrawn });
           break;
         case 'revoke':
           says({ type: 'revoked', run: action.run, lending: action.lending });
@@ -665,7 +666,7 @@ export class TwoClusters {
           for (const word of this.words.serve(here)) this.step_(this.far, member, word);
           break;
         case 'deny':
-          for (const answer of this.words.deny(here)) this.answer(answer);
+          for (const answer of this.words.deny(here, action.withdrawn)) this.answer(answer);
           break;
         case 'decline':
           for (const answer of this.words.decline(here)) this.answer(answer);
@@ -740,6 +741,7 @@ export class TwoClusters {
   }
 }
 
+const isLost = (reason: RefuseReason): boolean => reason === 'LOST' || reason === 'WITHDRAWN';
 const modeOf = (state: PageState): AccessMode => (mayWrite(state) ? 'WRITE' : 'READ');
 const runOf = (dataspace: bigint, firstPage: number): PageRun => ({ dataspace, firstPage, pageCount: 1 });
 const pagesOf = ({ firstPage, pageCount }: PageRun): number[] =>

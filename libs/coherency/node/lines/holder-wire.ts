@@ -29,7 +29,7 @@ export function acquireWire(
 }
 
 export function ackMessage(action: Extract<HolderAction, { type: 'ack' }>, epoch: bigint): HolderEventInit {
-  const value = { run: action.run, version: BigInt(action.version), kind: ackWire.to(action.kind), epoch };
+  const value = { run: action.run, version: BigInt(action.version), ...ackWire.to(action.kind), epoch };
   return { case: 'ack', value };
 }
 
@@ -80,8 +80,9 @@ export function pageEvent(
     case 'invalidate':
       return { event: invalidation(event.value), epoch: event.value.epoch };
     case 'refuse': {
-      const { run, mode, reason, version } = event.value;
-      const about = { mode: modeWire.from(mode), reason: reasonWire.from(reason), version: Number(version) };
+      const { run, mode, version } = event.value;
+      const reason = reasonWire.from(event.value);
+      const about = { mode: modeWire.from(mode), reason, version: Number(version) };
       return { event: { type: 'refuse', run: runFromWire(run), ...about }, epoch: undefined };
     }
     case 'settled': {

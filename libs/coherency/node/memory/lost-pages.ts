@@ -8,7 +8,7 @@ import type { NodeDataspace } from './node-dataspace.ts';
 import type { Mapping } from './page-tables.ts';
 import type { Waiter } from './waiting.ts';
 import type { Waking } from './waking.ts';
-import { whyLost, whyRemoved } from './why-gone.ts';
+import { whyLost, whyRemoved, whyWithdrawn } from './why-gone.ts';
 
 export class LostPages<M extends Mapping, B> {
   private readonly context: MemoryContext<M, B>;
@@ -25,22 +25,22 @@ export class LostPages<M extends Mapping, B> {
     { run, reason, version }: Extract<HolderAction, { type: 'failed' }>,
   ): void {
     const { name, durable, waiting } = dataspace;
-    if (reason !== 'LOST') {
+    if (reason !== 'LOST' && reason !== 'WITHDRAWN') {
       const why = whyRemoved(name);
       for (const waiter of waiting.take(run.firstPage, run.pageCount))
         this.waking.fail(waiter, 'REMOVED', why);
     } else if (durable) this.context.say({ type: 'fetch', run, lostVersion: version });
-    else this.lost(dataspace, run, version);
+    else this.lost(dataspace, run, version, reason === 'WITHDRAWN');
   }
 
   // Whether pages may begin anew is asked page by page, of few operations.
-  private lost(dataspace: NodeDataspace<M, B>, run: PageRun, lostVersion: number): void {
-    const reason = whyLost(dataspace.name);
+  private lost(dataspace: NodeDataspace<M, B>, run: PageRun, lostVersion: number, withdrawn: boolean): void {
+    const reason = withdrawn ? whyWithdrawn(dataspace.name) : whyLost(dataspace.name);
     const pages = Array.from({ length: run.pageCount }, (_, i) => run.firstPage + i);
     for (const span of spansOf(pages.filter((page) => dataspace.beginsAnew(page))))
       this.beginWith({ dataspace: dataspace.id, ...span }, 0, lostVersion, undefined);
     for (const { firstPage, pageCount } of spansOf(pages.filter((page) => !dataspace.beginsAnew(page))))
-      this.fail(dataspace, firstPage, dataspace.waiting.take(firstPage, pageCount), reason);
+      this.fail(dataspace, firstPage, dataspace.waiting.take(firstPage, pageCount), reason, withdrawn);
   }
 
   private fail(
@@ -48,9 +48,11 @@ export class LostPages<M extends Mapping, B> {
     page: number,
     waiters: readonly Waiter<M>[],
     reason: string,
+    withdrawn = false,
   ): void {
     if (waiters.length === 0) return;
-    this.context.say({ type: 'page-lost', dataspace: name, page, accesses: waiters.length, reason });
+    const type = withdrawn ? 'page-withdrawn' : 'page-lost';
+    this.context.say({ type, dataspace: name, page, accesses: waiters.length, reason });
     for (const waiter of waiters) this.waking.fail(waiter, 'LOST', reason);
   }
 

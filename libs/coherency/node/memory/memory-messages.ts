@@ -121,8 +121,14 @@ export type MemoryAction<M extends Mapping, B> =
   | { type: 'refused'; operation: number; refusal: UseRefusal; reason: string }
   /** Pages of a durable dataspace are LOST at a version: `found` or `not-found` is due for each. */
   | { type: 'fetch'; run: PageRun; lostVersion: number }
-  /** So many needed a page that is lost. */
-  | { type: 'page-lost'; dataspace: string; page: number; accesses: number; reason: string };
+  /** So many needed a page that is lost, or that is not here any more, and with its cluster. */
+  | {
+      type: 'page-lost' | 'page-withdrawn';
+      dataspace: string;
+      page: number;
+      accesses: number;
+      reason: string;
+    };
 
 /** What is counted for people. */
 export interface MemoryTally {

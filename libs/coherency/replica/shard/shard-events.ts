@@ -83,10 +83,9 @@ export function shardEventOf(event: WireShardEvent): ShardEvent {
       return { type: 'acquire', run: runFromWire(run), mode: modeWire.from(mode), neededPages, stored };
     }
     case 'ack': {
-      const { run, version, kind, epoch } = event.value;
-      return {
-        ...{ type: 'ack', run: runFromWire(run), version: Number(version), kind: ackWire.from(kind), epoch },
-      };
+      const { run, version, epoch } = event.value;
+      const kind = ackWire.from(event.value);
+      return { type: 'ack', run: runFromWire(run), version: Number(version), kind, epoch };
     }
     case 'lock': {
       const { request, dataspace, begin, end, mode, owner, timeoutMs, reclaim } = event.value;

@@ -387,7 +387,7 @@ export class ShardLeader {
       case 'refuse': {
         const { mode, reason } = action;
         const version = BigInt(action.version);
-        const value = { run, mode: modeWire.to(mode), reason: reasonWire.to(reason), version };
+        const value = { run, mode: modeWire.to(mode), ...reasonWire.to(reason), version };
         holders.send(action.holder, { case: 'refuse', value });
         return;
       }

@@ -160,9 +160,11 @@ export class Borrowing {
         this.lent(peer, run, data, { lending: Number(lending), mode: writing ? 'WRITE' : 'READ' });
         return true;
       }
-      case 'refused':
-        this.step(peer, { type: 'refused', run: runOf(word.value.pages) });
+      case 'refused': {
+        const { pages, withdrawn } = word.value;
+        this.step(peer, { type: 'refused', run: runOf(pages), withdrawn });
         return true;
+      }
       case 'revoked':
         this.step(peer, {
           ...{ type: 'revoked', run: runOf(word.value.pages), lending: Number(word.value.lending) },
@@ -474,7 +476,7 @@ export class Borrowing {
         for (const word of each?.words.serve(here) ?? []) this.holder.heed(word);
         return;
       case 'deny':
-        this.answerAll(each?.words.deny(here) ?? []);
+        this.answerAll(each?.words.deny(here, action.withdrawn) ?? []);
         return;
       case 'decline':
         this.answerAll(each?.words.decline(here) ?? []);

@@ -236,7 +236,7 @@ export class GatewayHolder {
         ports.ready(action.run);
         return;
       case 'failed':
-        if (action.reason === 'LOST') ports.lost(action.run, action.version);
+        if (action.reason === 'LOST' || action.reason === 'WITHDRAWN') ports.lost(action.run, action.version);
         else ports.failed(action.run);
         return;
       case 'revoke':

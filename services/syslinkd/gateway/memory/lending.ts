@@ -296,8 +296,8 @@ export class Lending {
         for (const span of this.holder.spansIn(run, isReadOnly))
           this.step({ type: 'ready', run: span, mode: 'READ' });
       },
-      failed: (run) => this.step({ type: 'failed', run }),
-      lost: (run) => this.step({ type: 'failed', run }),
+      failed: (run) => this.step({ type: 'failed', run, lost: false }),
+      lost: (run) => this.step({ type: 'failed', run, lost: true }),
       removed: (dataspace) => {
         this.removed(dataspace);
         this.offerAll();
@@ -343,7 +343,7 @@ export class Lending {
         return;
       case 'refuse':
         meter(action.peer).refused += 1;
-        words(action.peer)?.refuse(action.run);
+        words(action.peer)?.refuse(action.run, action.withdrawn);
         return;
       case 'revoke':
         words(action.peer)?.revoke(action.run, action.lending);

@@ -13,7 +13,7 @@ export type WordInit =
   | { case: 'returned'; value: ReturnedPages }
   | { case: 'settled'; value: { pages: PageRun; lending: bigint; gone: boolean } }
   | { case: 'wanted'; value: { pages: PageRun; writing: boolean } }
-  | { case: 'refused'; value: { pages: PageRun } };
+  | { case: 'refused'; value: { pages: PageRun; withdrawn: boolean } };
 
 interface OfferedDataspace {
   name: string;

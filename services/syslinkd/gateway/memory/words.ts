@@ -38,8 +38,9 @@ export class Words {
       this.say(() => ({ case: 'wanted', value: { pages, writing } }));
   }
 
-  refuse(run: PageRun): void {
-    for (const pages of partsOf(run, RUN_PAGES)) this.say(() => ({ case: 'refused', value: { pages } }));
+  refuse(run: PageRun, withdrawn: boolean): void {
+    for (const pages of partsOf(run, RUN_PAGES))
+      this.say(() => ({ case: 'refused', value: { pages, withdrawn } }));
   }
 
   /** Of lendings up to this one. */
