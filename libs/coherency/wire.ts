@@ -39,7 +39,8 @@ export const stateWire = bijection<PageState>({
 
 export const modeWire = bijection<AccessMode>({ READ: WireMode.READ, WRITE: WireMode.WRITE });
 
-export const ackWire = bijection<AckKind>({
+/** `SPARED` is a message of its own. */
+export const ackWire = bijection<Exclude<AckKind, 'SPARED'>>({
   INVALIDATED: WireAck.INVALIDATED,
   RECEIVED: WireAck.RECEIVED,
   SENT: WireAck.SENT,
