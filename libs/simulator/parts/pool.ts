@@ -3,8 +3,8 @@ import type { NodePool, PoolAction, PoolEvent, PoolPorts } from '@odonata/cohere
 import { type PageRun, unreachable } from '@odonata/coherency/page.ts';
 import type { Surroundings } from '../world/surroundings.ts';
 
-/** Frames that nodes say they have; those that refuse have none after all. */
-const TOTAL_PAGES = 1_000;
+/** Room that nodes say they have; those that refuse have none after all. */
+const ROOM_MAX = 1_000;
 const REFUSES_ONE_IN = 8;
 
 /** The node that is short. */
@@ -51,7 +51,7 @@ export class PoolPart {
       case 'look': {
         const others = world.nodes.filter(({ name, runs }) => name !== node.name && runs);
         const neighbours = others.map(({ name }) => {
-          return { name, freePages: world.random.below(TOTAL_PAGES), totalPages: TOTAL_PAGES };
+          return { name, roomPages: world.random.below(ROOM_MAX) };
         });
         node.after(world.network.delayMs(), () => this.step({ type: 'neighbours', neighbours }));
         return;
@@ -84,7 +84,7 @@ export class PoolPart {
         other.adopt(
           runs,
           'WRITE',
-          () => answer(() => this.step({ type: 'taken', offer, roomPages: random.below(TOTAL_PAGES) })),
+          () => answer(() => this.step({ type: 'taken', offer, roomPages: random.below(ROOM_MAX) })),
           () => answer(refused),
         ),
       );

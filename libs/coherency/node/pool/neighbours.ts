@@ -1,7 +1,8 @@
 // Who has room for pages of a node that is short of frames, as far as that node knows.
 
-/** A node takes pages only while so much of its frames stays free. */
-const TAKES_PART = 1 / 4;
+/** Of all frames: a node takes pages only while so much stays free, and so much of what pages of dataspaces may have. */
+const FREE_PART = 1 / 4;
+const SHARED_PART = 1 / 8;
 /** What is known of the others is asked for again after this. */
 const OLD_MS = 1_000;
 /** An answer that does not come is asked for again. */
@@ -13,17 +14,23 @@ const REFUSED_MS = 2_000;
 export interface Neighbour {
   /** Where it takes pages. */
   readonly name: string;
-  /** Frames that it has free for pages of dataspaces, and in all. */
-  readonly freePages: number;
-  readonly totalPages: number;
+  /** Pages that it takes, as it said last. */
+  readonly roomPages: number;
 }
 
-/** How many pages a node takes of others. */
-export const roomForOthers = ({
-  freePages,
-  totalPages,
-}: Pick<Neighbour, 'freePages' | 'totalPages'>): number =>
-  Math.max(0, freePages - Math.ceil(totalPages * TAKES_PART));
+/**
+ * How many pages a node takes of others.
+ * @param sharedRoomPages frames that pages of dataspaces may still have
+ */
+export const roomForOthers = (frames: {
+  freePages: number;
+  sharedRoomPages: number;
+  totalPages: number;
+}): number => {
+  const { freePages, sharedRoomPages, totalPages } = frames;
+  const ofShared = sharedRoomPages - Math.ceil(totalPages * SHARED_PART);
+  return Math.max(0, Math.min(ofShared, freePages - Math.ceil(totalPages * FREE_PART)));
+};
 
 export class Neighbours {
   private readonly rooms = new Map<string, number>();
@@ -31,6 +38,10 @@ export class Neighbours {
   private readonly alone = new Map<string, number>();
   private knownMs = Number.NEGATIVE_INFINITY;
   private askedMs = Number.NEGATIVE_INFINITY;
+
+  get count(): number {
+    return this.rooms.size;
+  }
 
   isOld(nowMs: number): boolean {
     return nowMs - this.knownMs > OLD_MS;
@@ -45,7 +56,7 @@ export class Neighbours {
 
   learn(neighbours: readonly Neighbour[], nowMs: number): void {
     this.rooms.clear();
-    for (const neighbour of neighbours) this.rooms.set(neighbour.name, roomForOthers(neighbour));
+    for (const { name, roomPages } of neighbours) this.rooms.set(name, roomPages);
     for (const [name, untilMs] of this.alone) if (untilMs <= nowMs) this.alone.delete(name);
     this.knownMs = nowMs;
     this.askedMs = Number.NEGATIVE_INFINITY;
@@ -68,6 +79,7 @@ export class Neighbours {
   }
 
   mayTake(nowMs: number): boolean {
-    return this.isOld(nowMs) || this.best(nowMs) !== undefined;
+    const isAsked = nowMs - this.askedMs < ANSWER_MS;
+    return isAsked || this.best(nowMs) !== undefined;
   }
 }

@@ -9,7 +9,7 @@
 //                                    as whoever writes a page does
 //
 // Who takes pages: those that say that they have room, the one with most of it first. A node gives pages away below LOW, and takes them
-// only while more than TAKES_PART of its frames stay free: so none goes round between nodes that are full, and what was taken leaves
+// only while more than twice that stays free: so none goes round between nodes that are full, and what was taken leaves
 // again only where that one runs short itself, for a third one that has room. Who refuses, or does not answer, is left alone for a while.
 import { type PageRun, type PageState, spansOf, unreachable } from '../../page.ts';
 import { GivenAway } from './given-away.ts';
@@ -30,6 +30,8 @@ export interface PoolPorts {
 }
 
 export type PoolEvent =
+  /** Frames run short: who else is there? */
+  | { type: 'look' }
   /** Pages of one dataspace are to leave, those first that nobody uses. */
   | { type: 'leave'; dataspace: bigint; pages: readonly number[] }
   /** A page went: nobody waits for it to leave any more. */
@@ -80,6 +82,11 @@ export class NodePool {
     return pages;
   }
 
+  /** True where there are other nodes, as far as is known. */
+  get hasNeighbours(): boolean {
+    return this.neighbours.count > 0;
+  }
+
   /** True where somebody may have room, as far as is known. */
   mayTake(nowMs: number): boolean {
     return this.neighbours.mayTake(nowMs);
@@ -87,6 +94,9 @@ export class NodePool {
 
   step(event: PoolEvent, nowMs: number): PoolAction[] {
     switch (event.type) {
+      case 'look':
+        this.look(nowMs);
+        break;
       case 'leave':
         this.leave(event.dataspace, event.pages);
         break;
@@ -159,12 +169,16 @@ export class NodePool {
     return !this.spared.delete(dataspace, page);
   }
 
+  // True: it is not known who is there, and that is asked for.
+  private look(nowMs: number): boolean {
+    if (!this.neighbours.isOld(nowMs)) return false;
+    if (this.neighbours.ask(nowMs)) this.out.push({ type: 'look' });
+    return true;
+  }
+
   private offer(nowMs: number): void {
     while (this.waiting.size > 0 && this.offers.size < OFFERS_MAX) {
-      if (this.neighbours.isOld(nowMs)) {
-        if (this.neighbours.ask(nowMs)) this.out.push({ type: 'look' });
-        return;
-      }
+      if (this.look(nowMs)) return;
       const best = this.neighbours.best(nowMs);
       if (best === undefined) {
         for (const { dataspace, pages } of this.waiting.takeAll()) this.stay(dataspace, pages);
