@@ -39,7 +39,7 @@ export const stateWire = bijection<PageState>({
 
 export const modeWire = bijection<AccessMode>({ READ: WireMode.READ, WRITE: WireMode.WRITE });
 
-const plainAckWire = bijection<Exclude<AckKind, 'WITHDRAWN'>>({
+const plainAckWire = bijection<Exclude<AckKind, 'WITHDRAWN' | 'SPARED'>>({
   INVALIDATED: WireAck.INVALIDATED,
   RECEIVED: WireAck.RECEIVED,
   SENT: WireAck.SENT,
@@ -47,13 +47,13 @@ const plainAckWire = bijection<Exclude<AckKind, 'WITHDRAWN'>>({
   DECLINED: WireAck.DECLINED,
 });
 
-// Whoever is of an earlier version reads it as its kind, and its reason, say: the page is lost.
+// Whoever is of an earlier version reads it as its kind, and its reason, say: the page is lost. `SPARED` is a message of its own.
 export const ackWire = {
-  to: (kind: AckKind): { kind: WireAck; withdrawn: boolean } =>
+  to: (kind: Exclude<AckKind, 'SPARED'>): { kind: WireAck; withdrawn: boolean } =>
     kind === 'WITHDRAWN'
       ? { kind: WireAck.ABSENT, withdrawn: true }
       : { kind: plainAckWire.to(kind), withdrawn: false },
-  from: ({ kind, withdrawn }: { kind: WireAck; withdrawn: boolean }): AckKind =>
+  from: ({ kind, withdrawn }: { kind: WireAck; withdrawn: boolean }): Exclude<AckKind, 'SPARED'> =>
     withdrawn && kind === WireAck.ABSENT ? 'WITHDRAWN' : plainAckWire.from(kind),
 };
 

@@ -149,6 +149,9 @@ export class Nemesis {
       case 'replace pmap':
         node.replace();
         return;
+      case 'short of frames':
+        node.runShort();
+        return;
       case 'crash vkernel':
         if (node.runs && node.vkernels.length > 0) node.crashVkernel(random.pick(node.vkernels));
         return;

@@ -8,7 +8,8 @@ export type ProfileName =
   | 'failover'
   | 'succession'
   | 'upgrade'
-  | 'replacement';
+  | 'replacement'
+  | 'shortage';
 
 export interface Profile {
   name: ProfileName;
@@ -41,7 +42,8 @@ export type Fault =
   | 'damage store'
   | 'store away'
   | 'drain pmap'
-  | 'replace pmap';
+  | 'replace pmap'
+  | 'short of frames';
 
 const NO_FAULTS: Record<Fault, number> = {
   'break stream': 0,
@@ -63,6 +65,7 @@ const NO_FAULTS: Record<Fault, number> = {
   'store away': 0,
   'drain pmap': 0,
   'replace pmap': 0,
+  'short of frames': 0,
 };
 
 const nodes = { min: 2, max: 4 };
@@ -107,6 +110,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'store away': 2,
       'drain pmap': 0,
       'replace pmap': 2,
+      'short of frames': 0,
     },
   },
   partition: {
@@ -221,6 +225,29 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'pause cluster store': 0.5,
       'store away': 1,
       'replace pmap': 10,
+    },
+  },
+  // Nodes give pages away all the time, and it goes wrong in every way.
+  shortage: {
+    name: 'shortage',
+    nodes: { min: 3, max: 4 },
+    pages,
+    shards,
+    weather: rough,
+    faultEveryMs: 12,
+    faults: {
+      ...NO_FAULTS,
+      'break stream': 2,
+      'break transfer': 2,
+      'cut one way': 0.5,
+      'pause pmap': 0.5,
+      'crash pmap': 0.3,
+      'crash vkernel': 0.3,
+      'crash directory': 0.3,
+      'stop directory': 0.5,
+      'drain pmap': 0.3,
+      'replace pmap': 0.5,
+      'short of frames': 40,
     },
   },
 };

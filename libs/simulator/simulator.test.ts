@@ -13,6 +13,7 @@ const STEPS_EACH: Record<ProfileName, number> = {
   succession: 300_000,
   upgrade: 300_000,
   replacement: 300_000,
+  shortage: 300_000,
 };
 
 describe('fresh seeds', () => {

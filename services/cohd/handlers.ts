@@ -252,8 +252,9 @@ export function directoryHandlers(
         .filter(isNode)
         .sort((a, b) => (a.node < b.node ? -1 : 1));
       const { items, nextPageToken } = pageOf(all, (h) => h.node, pageSize, pageToken);
-      const holders = items.map(({ node, incarnation, transferAddress, stream }) => {
-        return { node, incarnation, transferAddress, connected: stream !== undefined };
+      const holders = items.map(({ stream, ...holder }) => {
+        const { node, incarnation, transferAddress, roomPages } = holder;
+        return { node, incarnation, transferAddress, connected: stream !== undefined, roomPages };
       });
       return { holders, nextPageToken };
     },

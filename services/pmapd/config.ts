@@ -140,6 +140,11 @@ export const pmapdConfig = {
     .min(0)
     .default(0)
     .describe('for tests only: empties the pmap of a process by chance, about so often; 0: never'),
+  testNodeBytes: z
+    .string()
+    .regex(/^([a-z0-9.-]+=[1-9][0-9]*)?$/, 'use NODE=BYTES')
+    .default('')
+    .describe('for tests only: frames_bytes of one node, where it is this one; empty: none'),
   takeOver: z
     .boolean()
     .default(false)

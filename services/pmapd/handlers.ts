@@ -24,6 +24,7 @@ import { exhaustion } from './frames/exhausted.ts';
 import { limitOf, ofLimit } from './limit-of.ts';
 import type { OverdueFault } from './memory/overdue.ts';
 import type { Node } from './node.ts';
+import { poolStats } from './pageout/pool-stats.ts';
 import { Lie } from './sessions/hearsay.ts';
 import { Session } from './sessions/session.ts';
 import { isProgramName, mayBeNamed } from './sessions/session-name.ts';
@@ -353,7 +354,8 @@ export function pmapHandlers(
           heapBytes: BigInt(heapBytes()),
           residentBytes: BigInt(residentBytes() ?? 0),
         }),
-        ...(node.pageout && { pageout: node.pageout.stats }),
+        ...(node.pageout?.hasSwap && { pageout: node.pageout.stats }),
+        ...(poolStats(node) && { pool: poolStats(node) }),
       };
     },
   };

@@ -86,6 +86,7 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   const overdue = 'Faults that have waited for some seconds: vkctl ps and vkctl events say for what';
   metrics.gauge('overdue_faults', overdue, () => node.overdue.all().length);
   pageoutMetrics(metrics, node);
+  poolMetrics(metrics, node);
   node.events.countIn(metrics);
   node.security.countIn(metrics);
   node.limits.countIn(metrics);
@@ -103,6 +104,19 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.gauge('directory_connected_lines', '1 while the directory has this node as a holder', () =>
     node.line.connected ? 1 : 0,
   );
+}
+
+function poolMetrics(metrics: Metrics, { dataspacePageout }: Node): void {
+  const { counts } = dataspacePageout;
+  metrics.counter(
+    'pool_given_pages_total',
+    'Pages of dataspaces that neighbours took, since this node was short of frames',
+    () => counts.given,
+  );
+  const spared = 'Copies of pages that the directory was told this node could do without';
+  metrics.counter('pool_spared_pages_total', spared, () => counts.spared);
+  const refused = 'Offers of pages that a neighbour took not';
+  metrics.counter('pool_offers_refused_total', refused, () => counts.refused);
 }
 
 // Zeros where the node has no swap.

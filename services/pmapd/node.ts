@@ -8,6 +8,7 @@ import { HOLD_MAX_MS } from '@odonata/coherency/lease.ts';
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import { NodeRoutes } from '@odonata/coherency/node/lines/routes.ts';
 import type { Permissions } from '@odonata/coherency/node/memory/memory-messages.ts';
+import { roomForOthers } from '@odonata/coherency/node/pool/neighbours.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { shardOf } from '@odonata/coherency/shard.ts';
 import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
@@ -40,6 +41,8 @@ import { performMemory } from './memory/memory-actions.ts';
 import { OverdueFaults } from './memory/overdue.ts';
 import { whyWaits } from './memory/why-waits.ts';
 import { Openings } from './openings.ts';
+import { DataspacePageout } from './pageout/dataspace-pageout.ts';
+import { NeighbourNodes } from './pageout/neighbours.ts';
 import { Pageout } from './pageout/pageout.ts';
 import { SwapFile } from './pageout/swap-file.ts';
 import { Descriptors } from './sessions/descriptors.ts';
@@ -81,6 +84,7 @@ export class Node {
   readonly images: Images;
   readonly shortage: Shortage;
   readonly pageout: Pageout | undefined;
+  readonly dataspacePageout: DataspacePageout;
   readonly events: EventLog;
   readonly security: SecurityEvents;
   readonly limits: Limits;
@@ -168,12 +172,16 @@ export class Node {
         this.ended(process.pid, reason);
         process.end(reason);
       },
-      makesRoom: () => this.pageout?.canMakeRoom() === true,
+      makesRoom: (sharedOnly) =>
+        this.dataspacePageout.canMakeRoom() || (!sharedOnly && this.pageout?.canMakeRoom() === true),
       noRoom: () => this.pageout?.noRoom() ?? '',
     });
     this.frames.onRoom = () => this.shortage.relieved();
     if (config.swapBytes > 0) this.pageout = this.openPageout(config);
-    this.frames.onTaken = () => this.pageout?.taken();
+    this.frames.onTaken = () => {
+      this.pageout?.taken();
+      this.dataspacePageout.taken();
+    };
     this.handmade = new HandmadeVmspaces({
       ...{ node: config.node, memoryDir: config.memoryDir, frames: this.frames, limits: this.limits },
       ...{ max: config.nodeVmspaces, ofOneMax: config.vmspaces, bytesOfOneMax: config.vmspaceBytes },
@@ -202,6 +210,17 @@ export class Node {
       perform: (action) => performMemory(this, action),
       onNoFrames: (reason, dataspace) => this.events.add('memory-refused', reason, { dataspace }),
       onMended: (dataspace, page) => this.sessions.mended(dataspace, page),
+      makesRoom: () => this.dataspacePageout.canMakeRoom(),
+      onClosed: (dataspace) => this.dataspacePageout.closed(dataspace),
+    });
+    this.dataspacePageout = new DataspacePageout({
+      ...{ frames: this.frames, memory: this.memory },
+      neighbours: new NeighbourNodes({
+        ...{ node: config.node, log },
+        directory: () => this.line.directory,
+      }),
+      onLooked: () => this.shortage.relieved(),
+      onRefused: (reason) => log.debug({ reason }, 'a neighbour takes no pages'),
     });
     this.routes = new NodeRoutes({
       ...{ shards: config.shards, relay: this.sync.core },
@@ -224,6 +243,7 @@ export class Node {
         log,
       },
       traces: this.traces,
+      room: () => this.roomForOthers,
       perform: (action) => performLine(this, action),
     });
     this.openings = new Openings({
@@ -329,6 +349,13 @@ export class Node {
     if (dataspace?.durable) await this.backing.remove(dataspace.id);
   }
 
+  /** How many pages it takes of nodes that are short of frames. */
+  get roomForOthers(): number {
+    const { free: freePages, total: totalPages } = this.frames;
+    const sharedRoomPages = this.frames.room(undefined);
+    return this.isStopping ? 0 : roomForOthers({ freePages, sharedRoomPages, totalPages });
+  }
+
   /** True once this node hands over what it has to others, and takes nothing more. */
   get isLeaving(): boolean {
     return this.leaving !== undefined;
@@ -348,6 +375,7 @@ export class Node {
     this.handingOver = true;
     const endMs = monotonicMs() + waitMs;
     this.pageout?.stop();
+    this.dataspacePageout.stop();
     for (const session of this.sessions) {
       await this.pageout?.bringAll(session, () => delay(0));
       session.tellHandingOver();
@@ -384,6 +412,7 @@ export class Node {
     this.handmade.thaw();
     this.handingOver = false;
     this.pageout?.goOn();
+    this.dataspacePageout.goOn();
     if (!this.frozen) {
       this.memory.unfollow();
       this.takeBorrowedBackLater();
@@ -428,6 +457,7 @@ export class Node {
     const { directories } = line;
     if (directories === undefined || this.isStopping) return;
     const { node, shards } = this.config;
+    this.dataspacePageout.stop();
     const directory = () => line.directory;
     const about = { node, memory, backing, sessions, directories, directory, shards, log };
     this.leaving = new Drain(about);
@@ -443,6 +473,7 @@ export class Node {
     this.overdue.close();
     this.loopDelay.close();
     this.pageout?.end();
+    this.dataspacePageout.end();
     this.transfers.close();
     this.line.letGo();
     this.images.letGo();
@@ -459,6 +490,7 @@ export class Node {
     this.sessions.clear();
     for (const session of sessions) session.close();
     this.pageout?.end();
+    this.dataspacePageout.end();
     this.images.close();
     this.line.close();
     this.transfers.close();

@@ -34,7 +34,7 @@ import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
 import type { FramePool } from './frames/frame-pool.ts';
 import { clearMemoryDir } from './frames/leftovers.ts';
-import { fitFrames } from './frames/memory-dir.ts';
+import { fitFrames, withTestBytes } from './frames/memory-dir.ts';
 import { pmapHandlers } from './handlers.ts';
 import { clearFrozen } from './handover/frozen-mark.ts';
 import { lockNode } from './handover/node-lock.ts';
@@ -77,7 +77,7 @@ export async function serve(
   const { node: name } = configured;
   await startTracing(configured, { service: 'pmapd', instance: `${name}/pmapd`, node: name, log });
   mkdirSync(configured.memoryDir, { recursive: true, mode: 0o700 });
-  const config = fitFrames(configured, log);
+  const config = fitFrames(withTestBytes(configured), log);
   const pool = host.pool(config.framesBytes);
   await host.mayTakeOver;
   startFixedSize((reason) =>

@@ -93,15 +93,24 @@ export class TestCluster extends TestPlace {
   #connection: Connection | undefined;
   #flushes = false;
 
-  /** @param flushMs about so often the pmap of a process is emptied by chance: nobody may notice */
+  /**
+   * @param flushMs about so often the pmap of a process is emptied by chance: nobody may notice
+   * @param node1Bytes memory of node1, where the others have more
+   */
   static async up({
     flushMs = 0,
+    node1Bytes,
     ...options
-  }: Omit<StartOptions, 'cluster' | 'port' | 'owner'> & { flushMs?: number }): Promise<TestCluster> {
+  }: Omit<StartOptions, 'cluster' | 'port' | 'owner'> & {
+    flushMs?: number;
+    node1Bytes?: number;
+  }): Promise<TestCluster> {
     const made = new TestCluster();
     // The supervisor hands it on to its services.
     if (flushMs > 0) process.env.ODONATA_PMAPD_TEST_FLUSH_MS = String(flushMs);
     else delete process.env.ODONATA_PMAPD_TEST_FLUSH_MS;
+    if (node1Bytes !== undefined) process.env.ODONATA_PMAPD_TEST_NODE_BYTES = `node1=${node1Bytes}`;
+    else delete process.env.ODONATA_PMAPD_TEST_NODE_BYTES;
     // `up` reads it; this process is this test file's alone.
     process.env.ODONATA_HOME = made.home;
     const { cluster } = made;

@@ -97,7 +97,7 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', { timeout: 120_00
 
   test('a load of more than its node has is refused, and the node goes on', async () => {
     const file = join(place.home, 'large');
-    writeFileSync(file, Buffer.alloc(100 << 20, 7));
+    writeFileSync(file, Buffer.alloc(160 << 20, 7));
     const end = await vkctl('ds', 'load', '--node', 'node2', 'large', file);
     rmSync(file);
     expect(end.code).not.toBe(0);

@@ -1,7 +1,9 @@
 /*
- * paging: a working set of private memory, gone through by some pattern, and exact to the last byte.
+ * paging: a working set of private memory, or of a dataspace, gone through by some pattern, and exact to the last byte.
  *
- *   paging MIB ACCESSES PATTERN SEED     PATTERN: scan, random, loop, phases or mix
+ *   paging MIB ACCESSES PATTERN SEED [DS]     PATTERN: scan, random, loop, phases or mix
+ *
+ * With DS it is a dataspace of that name, which it makes, instead of private memory.
  *
  * Each page but every eighth, which is never written, begins with numbers of its own. An access checks a page at three places,
  * and writes every second one anew. Then all words of all pages are checked.
@@ -33,10 +35,11 @@ static uint64_t next_page(const char *pattern, uint64_t i, uint64_t pages, uint6
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) die(EXIT_USAGE, "usage: paging MIB ACCESSES scan|random|loop|phases|mix SEED");
+  if (argc != 5 && argc != 6) die(EXIT_USAGE, "usage: paging MIB ACCESSES scan|random|loop|phases|mix SEED [DS]");
   uint64_t pages = number(argv[1], "MIB") * 256, accesses = number(argv[2], "ACCESSES");
   uint64_t random = number(argv[4], "SEED") + 1, begin_ns = now_ns();
-  uint64_t *memory = aligned_alloc(65536, pages * ODONATA_PAGE);
+  uint64_t *memory = argc == 6 ? (uint64_t *)map_dataspace(argv[5], pages * ODONATA_PAGE, ODONATA_READ_WRITE).base
+                               : aligned_alloc(65536, pages * ODONATA_PAGE);
   uint8_t *versions = calloc(pages, 1);
   if (memory == NULL || versions == NULL) die(EXIT_CALL, "no addresses for %s MiB", argv[1]);
   for (uint64_t page = 0; page < pages; page++)

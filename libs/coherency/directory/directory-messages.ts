@@ -6,9 +6,9 @@ import type { HolderSet } from './holder-set.ts';
 /**
  * `DECLINED`: of who made a borrowed dataspace, and has not answered a change: it takes the page back first, and asked for that before.
  * `ABSENT` of an owner, also where nothing changes: it has the page no more. `WITHDRAWN`: the same, of who made a borrowed dataspace: its
- * cluster took it back, and has it.
+ * cluster took it back, and has it. `SPARED` answers nothing: it could do without its copy.
  */
-export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT' | 'WITHDRAWN' | 'DECLINED';
+export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT' | 'WITHDRAWN' | 'DECLINED' | 'SPARED';
 /** `WITHDRAWN`: of a borrowed dataspace, as `LOST`, but its cluster has the page. */
 export type RefuseReason = 'LOST' | 'WITHDRAWN' | 'NO_DATASPACE' | 'SKIPPED';
 
@@ -101,6 +101,8 @@ export type DirectoryAction =
       resend: boolean;
       /** The pages are lost and begin anew: whoever has them after all, also to write, loses them. */
       anew: boolean;
+      /** Others have the pages, too, and keep them: it is for those `holders`, and is never told to all. */
+      sparing?: true;
     }
   /** `version`: of the pages, which nobody has at it or at an earlier one where they are LOST and durable. */
   | {

@@ -4,6 +4,7 @@ import type { HolderId, HolderIdentity, PageRun, PageSpan, PageState } from '../
 import type { DirectoryAction, RefuseReason } from './directory-messages.ts';
 import type { Change, Request } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
+import { isSparing } from './spared-copies.ts';
 
 export interface DirectoryCounters {
   acquires: number;
@@ -81,10 +82,13 @@ export class DirectoryOutbox {
     const { source, version, unacked: holders, fence: anew } = change;
     // What is lost nobody keeps, and nobody is to hear of it by the broadcast alone: some do not follow the dataspace.
     const except = anew ? 0 : change.request.holder;
+    const sparing = isSparing(change);
     const make = (run: PageRun): DirectoryAction => {
-      return { type: 'invalidate', holders, except, source, run, version, resend: resend || anew, anew };
+      const about = { holders, except, source, version, resend: resend || anew, anew };
+      return { type: 'invalidate', run, ...about, ...(sparing && { sparing }) };
     };
-    this.batch.add('invalidate', dataspace, page, make, holders.join(), except, source, version);
+    const whom = sparing ? `only ${holders.join()}` : holders.join();
+    this.batch.add('invalidate', dataspace, page, make, whom, except, source, version);
   }
 
   refuse(dataspace: bigint, page: PageSpan, request: Request, reason: RefuseReason, version = 0): void {

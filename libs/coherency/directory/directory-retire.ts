@@ -4,6 +4,7 @@ import type { HolderId, PageRun, RunsOf } from '../page.ts';
 import type { RunEntry, RunMap } from '../run-map.ts';
 import type { Dataspace, Page } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
+import { isLastBeside, isSparing } from './spared-copies.ts';
 
 /** So many runs are named at a time. */
 export const REMAINING_RUNS_MAX = 1_024;
@@ -36,8 +37,10 @@ export function gaps<E extends RunEntry<E>>(
     .map((piece) => ({ dataspace, firstPage: piece.firstPage, pageCount: piece.pageCount }));
 }
 
-function keepsBack({ change, owner, sharers }: Page, holder: HolderId): boolean {
+function keepsBack(page: Page, holder: HolderId): boolean {
+  const { change, owner, sharers } = page;
   if (change === undefined) return owner === holder && sharers.length === 0;
+  if (isSparing(change)) return isLastBeside(page, holder);
   // A writer without a source has the data: the old owner does not matter any more.
   return change.request.holder === holder || (change.source === holder && change.dataPending);
 }

@@ -297,6 +297,10 @@ export class Directory {
     if (dataspace === undefined) return;
     const { firstPage, pageCount } = event.run;
     for (const piece of dataspace.pages.pieces(firstPage, pageCount)) {
+      if (event.kind === 'SPARED') {
+        this.spare(dataspace, piece.entry, event.holder);
+        continue;
+      }
       if (this.isForfeit(dataspace, piece.entry, event)) {
         const page = this.cut(dataspace, piece);
         this.changes.ownerLost(dataspace, page, event.kind === 'WITHDRAWN');
@@ -308,6 +312,12 @@ export class Directory {
       this.changes.ack(dataspace, page, page.change!, event);
     }
     dataspace.pages.join(firstPage, pageCount);
+  }
+
+  // Of a page that nobody asked for there is one copy; and what is borrowed its gateway takes back as it has to.
+  private spare(dataspace: Dataspace, page: Page | undefined, holder: HolderId): void {
+    if (page === undefined || dataspace.borrowed || this.home) return;
+    this.changes.spare(dataspace, page, holder);
   }
 
   // A gateway, or who has a page by one, says that it has it no more, or gave it up before it was its own.

@@ -14,6 +14,7 @@ import {
   type Page,
   type Request,
 } from './page-table.ts';
+import { canSpare, isSparing, SPARED } from './spared-copies.ts';
 
 /** After this long without an ack an invalidation is sent again: the broadcast may have lost it. */
 const INVALIDATE_AGAIN_MS = 100;
@@ -302,12 +303,25 @@ export class PageChanges {
     }
     this.changing.delete(page);
     page.change = undefined;
-    if (request.mode === 'WRITE') become(page, request.holder, change.version);
+    if (isSparing(change)) {
+      page.version = change.version;
+      // That dropped it, or died meanwhile.
+      if (page.owner === 0) this.ownerLost(dataspace, page);
+    } else if (request.mode === 'WRITE') become(page, request.holder, change.version);
     else this.share(dataspace, page, change);
     if (change.source !== 0 && request.mode === 'WRITE' && !this.home) {
       this.out.settled(dataspace.id, page, change.source, change.version);
     }
     this.serveQueue(dataspace, page);
+  }
+
+  /** A holder could do without its copy: it is taken from it where others have the page. */
+  spare(dataspace: Dataspace, page: Page, holder: HolderId): void {
+    if (!canSpare(page, holder, this.lenders)) return;
+    if (page.owner === holder) page.owner = 0;
+    page.sharers = withoutHolder(page.sharers, holder);
+    const unacked = withHolder(NO_HOLDERS, holder);
+    this.change(dataspace, page, SPARED, { version: page.version + 1, source: 0, unacked });
   }
 
   private share(dataspace: Dataspace, page: Page, change: Change): void {

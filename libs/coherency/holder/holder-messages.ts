@@ -45,6 +45,8 @@ export type HolderEvent =
   | { type: 'forsake'; dataspace: bigint }
   /** An owner that is no node has the pages no more, and says so. */
   | { type: 'forfeit'; run: PageRun }
+  /** Copies could be done without: the directory is told, and takes those that others have, too. */
+  | { type: 'spare'; run: PageRun }
   /** Copies are given up, to make room; where they are read later, they come anew. */
   | { type: 'release'; run: PageRun }
   /** The lease ended: everything goes. */

@@ -1,4 +1,5 @@
 // The actions of one step of a holder, page by page, joined to runs.
+import type { AckKind } from '../directory/directory-messages.ts';
 import { RunBatch } from '../directory/run-batch.ts';
 import type { AccessMode, HolderId, PageRun, PageSpan, PageState } from '../page.ts';
 import type { HolderAction } from './holder-messages.ts';
@@ -87,7 +88,7 @@ export class HolderOutbox {
     this.batch.add('send', dataspace, page, make, receiver, version, state, retain);
   }
 
-  ack(dataspace: bigint, page: PageSpan, version: number, kind: 'INVALIDATED' | 'RECEIVED' | 'ABSENT'): void {
+  ack(dataspace: bigint, page: PageSpan, version: number, kind: Exclude<AckKind, 'SENT' | 'DECLINED'>): void {
     this.batch.add('ack', dataspace, page, (run) => ({ type: 'ack', run, version, kind }), kind, version);
   }
 

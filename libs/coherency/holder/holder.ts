@@ -347,6 +347,8 @@ function afterForsaking(event: RunEvent, { state }: HeldPage): RunEvent {
 // It would change nothing.
 function isMoot(event: RunEvent, { state, readPending, writePending }: HeldPage): boolean {
   if (event.type === 'wrote') return state === 'MODIFIED';
+  // A copy, or the page of which there are copies; and nobody is about to write it.
+  if (event.type === 'spare') return state === 'INVALID' || mayWrite(state) || writePending;
   if (event.type !== 'want') return false;
   if (event.mode === 'READ') return mayRead(state) || readPending || writePending;
   return mayWrite(state) || writePending;

@@ -50,6 +50,9 @@ export class PageMoves {
       case 'settled':
         this.settled(event, dataspace, page);
         return;
+      case 'spare':
+        this.out.ack(dataspace, page, 0, 'SPARED');
+        return;
       case 'release':
         this.release(dataspace, page);
         return;

@@ -25,6 +25,8 @@ export interface HolderEntry {
   left: boolean;
   /** That its lease is held is noted. */
   heldNoted: boolean;
+  /** Pages that it takes of others, as it said last. */
+  roomPages: bigint;
 }
 
 export class HolderTable {
@@ -75,6 +77,7 @@ export class HolderTable {
       mapped: new Set(),
       heldUntilMs: 0,
       left: false,
+      roomPages: 0n,
     };
     this.byId.set(entry.id, entry);
     this.byNode.set(entry.node, entry);

@@ -161,6 +161,7 @@ export class Replica extends ReplicaShards {
     }
     const entry = this.holders.ofNode(node) ?? this.takeIn(node, incarnation, nowMs);
     this.holders.attach(entry, stream, { transferAddress, helloMs });
+    entry.roomPages = hello.roomPages;
     this.heard(entry, nowMs);
     if (entry.heldNoted && !isLender(node)) this.release(entry, nowMs);
     this.out.log('info', 'holder attached', { node, incarnation, holder: entry.id });
@@ -252,8 +253,9 @@ export class Replica extends ReplicaShards {
     this.holders.fail(entry, 'INVALID_ARGUMENT', `holder ${entry.node}: ${what}`);
   }
 
-  private renew(entry: HolderEntry, { sentMs, holdMs }: Renew, nowMs: number): void {
+  private renew(entry: HolderEntry, { sentMs, holdMs, roomPages }: Renew, nowMs: number): void {
     if (this.isSilent(entry, nowMs)) return;
+    entry.roomPages = roomPages;
     this.heard(entry, nowMs);
     const heldMs = Math.min(holdMs, HOLD_MAX_MS);
     if (heldMs > 0) this.noteHold({ type: 'hold', entry, sentMs, heldMs }, nowMs);

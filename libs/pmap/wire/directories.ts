@@ -35,6 +35,8 @@ export interface DirectoriesOptions extends LinesOptions {
   /** Of another pmap manager of this node; its permissions may be used as long as they last. */
   inherited?: readonly LedShard[] | undefined;
   traces?: TracedWords | undefined;
+  /** Pages that the node takes of others; absent: none. */
+  room?: (() => number) | undefined;
 }
 
 export class Directories {
@@ -42,6 +44,7 @@ export class Directories {
   private readonly log: Logger;
   private readonly gate: WireGate;
   private readonly traces: TracedWords | undefined;
+  private readonly room: DirectoriesOptions['room'];
   private readonly perform: (action: NodeAction) => void;
   /** By address. */
   private readonly streams = new Map<string, DirectoryStream>();
@@ -53,10 +56,11 @@ export class Directories {
 
   /** @param perform does what is the node's */
   constructor(
-    { log, inherited, traces, ...about }: DirectoriesOptions,
+    { log, inherited, traces, room, ...about }: DirectoriesOptions,
     perform: (action: NodeAction) => void,
   ) {
     this.traces = traces;
+    this.room = room;
     this.lines = new Lines(about, inherited);
     this.log = log;
     this.gate = new WireGate('pmapd', log);
@@ -111,7 +115,7 @@ export class Directories {
       case 'send':
         this.byNumber
           .get(action.stream)
-          ?.send(this.traces === undefined ? action.event : this.traces.said(action.event));
+          ?.send(this.withRoom(this.traces === undefined ? action.event : this.traces.said(action.event)));
         return;
       case 'log':
         this.log[action.level](action.about, action.text);
@@ -125,6 +129,14 @@ export class Directories {
       default:
         this.perform(action);
     }
+  }
+
+  // So whoever is short learns who has room.
+  private withRoom(event: HolderEventInit): HolderEventInit {
+    if (this.room === undefined) return event;
+    const roomPages = BigInt(this.room());
+    if (event?.case === 'renew') return { case: 'renew', value: { ...event.value, roomPages } };
+    return event?.case === 'hello' ? { case: 'hello', value: { ...event.value, roomPages } } : event;
   }
 
   private stream(replica: string): DirectoryStream {

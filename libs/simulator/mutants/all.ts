@@ -5,6 +5,7 @@ import { DUTY_MUTANTS, LEASE_MUTANTS } from './leases-and-locks.ts';
 import { LEAVING_MUTANTS } from './leaving.ts';
 import { LINE_MUTANTS } from './lines.ts';
 import type { Mutant } from './mutant.ts';
+import { POOL_MUTANTS } from './pool.ts';
 import { RELAY_MUTANTS } from './relay.ts';
 import { REPLACED_MUTANTS } from './replaced.ts';
 import { REPLICA_MUTANTS } from './replica.ts';
@@ -22,4 +23,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...LINE_MUTANTS,
   ...RELAY_MUTANTS,
   ...REPLICA_MUTANTS,
+  ...POOL_MUTANTS,
 ];

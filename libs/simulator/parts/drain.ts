@@ -131,6 +131,7 @@ export class DrainPart {
       other.after(network.delayMs(), () =>
         other.adopt(
           runs,
+          'READ',
           () => answer(adopted),
           () => answer(() => refused(`${name} is about to leave, too`)),
         ),

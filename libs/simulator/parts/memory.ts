@@ -358,7 +358,7 @@ export class MemoryPart {
   }
 
   /** Fetches copies of pages that another node is about to leave behind. Those that are lost are lost already. */
-  adopt(runs: readonly PageRun[], adopted: () => void, refused: () => void): void {
+  adopt(runs: readonly PageRun[], mode: AccessMode, adopted: () => void, refused: () => void): void {
     const { layout } = this.world;
     const pages = runs.flatMap((run) =>
       Array.from({ length: run.pageCount }, (_, i) => layout.pageOf(run.dataspace, run.firstPage + i)),
@@ -366,9 +366,14 @@ export class MemoryPart {
     const next = (): void => {
       const page = pages.pop();
       if (page === undefined) adopted();
-      else this.use(layout.runOf(page), next, (refusal) => (refusal === 'LOST' ? next() : refused()));
+      else this.use(layout.runOf(page), next, (refusal) => (refusal === 'LOST' ? next() : refused()), mode);
     };
     next();
+  }
+
+  /** Copies are not needed here. */
+  spare(run: PageRun): void {
+    this.step({ type: 'spare', run });
   }
 
   /** A page is about to be looked for in the store. */

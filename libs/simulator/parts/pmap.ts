@@ -5,7 +5,13 @@ import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts
 import type { NodeRoutes, RoutedEvent } from '@odonata/coherency/node/lines/routes.ts';
 import type { PageData } from '@odonata/coherency/node/memory/memory-messages.ts';
 import type { RelayAction } from '@odonata/coherency/node/relay/relay-messages.ts';
-import { type HolderId, type HolderIdentity, type PageRun, unreachable } from '@odonata/coherency/page.ts';
+import {
+  type AccessMode,
+  type HolderId,
+  type HolderIdentity,
+  type PageRun,
+  unreachable,
+} from '@odonata/coherency/page.ts';
 import type { DirectoryEvent, Invalidate } from '@odonata/proto/coherency/v1/coherency';
 import type { Connection, HoldingNode } from '../world/connection.ts';
 import { identityOf } from '../world/identity.ts';
@@ -19,6 +25,7 @@ import { DrainPart, type LeavingNode } from './drain.ts';
 import { Holding } from './holding.ts';
 import type { ProcessMapping } from './mapping.ts';
 import { MemoryPart, type WordOfMemory } from './memory.ts';
+import { PoolPart } from './pool.ts';
 import { Replacement } from './replacement.ts';
 import { SyncPart } from './sync.ts';
 import { type Deadline, type HostingNode, VkernelPart } from './vkernel.ts';
@@ -39,6 +46,7 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
   private leaving: DrainPart | undefined;
   /** Virtual kernels that were not seen to end. */
   readonly sessions = new Set<VkernelPart>();
+  private pool!: PoolPart;
   private replacement!: Replacement;
   private readonly world: Surroundings;
 
@@ -72,6 +80,7 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
     this.sessions.clear();
     this.memory = new MemoryPart(world, this);
     this.backing = new BackingPart(world, this);
+    this.pool = new PoolPart(world, this);
     this.sync = this.freshSync();
     this.joinDirectory(undefined);
     this.note('starts', { incarnation: this.incarnation });
@@ -296,9 +305,14 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
     this.holding.step({ type: 'overheard', message });
   }
 
-  adopt(runs: readonly PageRun[], adopted: () => void, refused: () => void): void {
+  adopt(runs: readonly PageRun[], mode: AccessMode, adopted: () => void, refused: () => void): void {
     if (this.leaving !== undefined) refused();
-    else this.memory.adopt(runs, adopted, refused);
+    else this.memory.adopt(runs, mode, adopted, refused);
+  }
+
+  /** It needs frames: some of its pages leave. */
+  runShort(): void {
+    if (this.runs && this.leaving === undefined && !this.replacement.isUnderWay) this.pool.runShort();
   }
 
   heard(connection: Connection, { event }: DirectoryEvent): void {

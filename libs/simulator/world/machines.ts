@@ -23,6 +23,7 @@ import type { LinesOptions } from '@odonata/coherency/node/lines/streams.ts';
 import { NodeMemory } from '@odonata/coherency/node/memory/memory.ts';
 import type { MemoryPorts } from '@odonata/coherency/node/memory/memory-context.ts';
 import type { Captured } from '@odonata/coherency/node/memory/operations.ts';
+import { NodePool, type PoolPorts } from '@odonata/coherency/node/pool/pool.ts';
 import { Relay } from '@odonata/coherency/node/relay/relay.ts';
 import type { RunsOf } from '@odonata/coherency/page.ts';
 import { Election, type ElectionOptions } from '@odonata/coherency/replica/election/election.ts';
@@ -69,6 +70,7 @@ export interface Machines {
   relay(shards: number): Relay;
   routes(options: RoutesOptions): NodeRoutes;
   drain(ports: DrainPorts, shards: number): NodeDrain;
+  pool(ports: PoolPorts): NodePool;
   backing(options: { chunkPages: number; holds(captured: CapturedValues): boolean }): Backing;
   home(): Directory;
   holder(runsOf: RunsOf): Holder;
@@ -114,6 +116,7 @@ export const REAL_MACHINES: Machines = {
   relay: (shards) => new Relay(shards),
   routes: (options) => new NodeRoutes(options),
   drain: (ports, shards) => new NodeDrain(ports, shards),
+  pool: (ports) => new NodePool(ports),
   backing: (options) => new NodeBacking(options),
   home: () => new Directory({ home: true }),
   holder: (runsOf) => new Holder(runsOf),

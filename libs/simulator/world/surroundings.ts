@@ -1,5 +1,5 @@
 // What a part sees of the cluster around it: the other parts, and who looks at them all.
-import type { HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
+import type { AccessMode, HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
 import type { Invalidate } from '@odonata/proto/coherency/v1/coherency';
 import type { AccessChecker, AccessingVkernel } from '../checkers/access.ts';
 import type { BarrierChecker } from '../checkers/barriers.ts';
@@ -22,8 +22,8 @@ export interface Neighbour extends Endpoint {
   readonly identity: HolderIdentity;
   arrive(transfer: PageTransfer): void;
   overhear(message: Invalidate): void;
-  /** Fetches copies of pages that another node is about to leave behind. */
-  adopt(runs: readonly PageRun[], adopted: () => void, refused: () => void): void;
+  /** Fetches copies of pages that another node is about to leave behind; to write: it takes them over. */
+  adopt(runs: readonly PageRun[], mode: AccessMode, adopted: () => void, refused: () => void): void;
 }
 
 /** A replica of the directory. */

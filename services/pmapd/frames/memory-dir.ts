@@ -39,6 +39,12 @@ export function fitFrames(config: PmapdConfig, log: Logger): PmapdConfig {
   return { ...config, framesBytes };
 }
 
+/** Tests have nodes that differ. */
+export function withTestBytes(config: PmapdConfig): PmapdConfig {
+  const [node, bytes] = config.testNodeBytes.split('=');
+  return node === config.node ? { ...config, framesBytes: Number(bytes) } : config;
+}
+
 function usedBytes(folder: string): number {
   return readdirSync(folder).reduce(
     (sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512,

@@ -43,6 +43,8 @@ export class MemoryFile {
   private seenBytes = 0;
   /** Pages that came or went since somebody follows. */
   private changes: Set<number> | undefined;
+  /** A page came, or went. */
+  onPage: ((page: number, resident: boolean) => void) | undefined;
 
   /** @param exists another pmap manager made it, and `take` tells which pages have frames; else the file is new */
   constructor(path: string, pageCount: number, exists = false, ledger = NOBODY_COUNTS) {
@@ -158,6 +160,17 @@ export class MemoryFile {
     this.residentPages += number === 0 ? -1 : 1;
     if (number === 0) this.ledger.dropped(before, 1);
     else this.ledger.taken(number);
+    this.onPage?.(page, number !== 0);
+  }
+
+  /** The first page from one on that may be resident. */
+  nextResident(from: number): number {
+    let page = from;
+    while (page < this.pageCount && !this.has(page))
+      page = this.resident.has(Math.floor(page / CHUNK_PAGES))
+        ? page + 1
+        : page + CHUNK_PAGES - (page % CHUNK_PAGES);
+    return Math.min(page, this.pageCount);
   }
 
   /** A fresh copy of a run of pages. */

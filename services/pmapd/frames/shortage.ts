@@ -46,7 +46,7 @@ export interface ShortageOptions {
   /** A process ends so that another one goes on. */
   onVictim(charge: Charge, reason: string): void;
   /** Pages leave to make room, in time. */
-  makesRoom?(): boolean;
+  makesRoom?(sharedOnly: boolean): boolean;
   /** What is said of pages that leave where they cannot: of swap that is full. */
   noRoom?(): string;
 }
@@ -93,7 +93,7 @@ export class Shortage {
     if (charge.room === 0) return charge.process.vkernelReason();
     const has = `it has ${mib(charge.frames)} of the ${mib(frames.total)} of ${node}`;
     const late = monotonicMs() - sinceMs > WAIT_MS;
-    if (!sharedOnly && !late && this.o.makesRoom?.() === true) return undefined;
+    if (!late && this.o.makesRoom?.(sharedOnly) === true) return undefined;
     const others =
       frames.missingToOthers > 0
         ? `, and other clusters of its machine have ${mib(frames.missingToOthers)}`

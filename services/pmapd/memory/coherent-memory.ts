@@ -14,11 +14,12 @@ import type {
   Use,
   UseRefusal,
 } from '@odonata/coherency/node/memory/memory-messages.ts';
-import type { AccessMode, PageRun, PageSpan } from '@odonata/coherency/page.ts';
+import type { AccessMode, PageRun, PageSpan, PageState } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
 import type { PageBuffer, PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Frames } from '../frames/frames.ts';
 import { MemoryFile } from '../frames/memory-file.ts';
@@ -41,9 +42,15 @@ export interface DataspaceAbout {
   durable: boolean;
 }
 
+/** How long an operation may wait for room that pages make which leave; and how often it looks. */
+const ROOM_MS = 10_000;
+const ROOM_LOOK_MS = 20;
+
 /** An operation of the node itself that waits for its pages. */
 interface Operation {
   event: Use;
+  /** Since when it waits for room. */
+  shortMs?: number;
   usable(): void;
   /** A bug ends it. */
   failed(error: RpcError): void;
@@ -60,6 +67,10 @@ export interface CoherentMemoryOptions {
   perform(action: OutsideAction): void;
   /** A page had to be put into its memory file anew. */
   onMended(dataspace: SharedDataspace, page: number): void;
+  /** Pages leave to make room, in time. */
+  makesRoom?(): boolean;
+  /** A dataspace is not known here any more. */
+  onClosed?(dataspace: bigint): void;
   /** The node has no frames for pages that somebody asked it for. */
   onNoFrames(reason: string, dataspace: string): void;
 }
@@ -99,6 +110,11 @@ export class CoherentMemory {
   /** @see NodeMemory.isAsked */
   isAsked(dataspace: bigint, page: number): boolean {
     return this.core.isAsked(dataspace, page);
+  }
+
+  /** @see NodeMemory.state */
+  state(dataspace: bigint, page: number): PageState {
+    return this.core.state(dataspace, page);
   }
 
   residentPages(): number {
@@ -168,6 +184,7 @@ export class CoherentMemory {
     dataspace.unfollow();
     this.step({ type: 'disown', dataspace: dataspace.id });
     this.dataspaces.delete(dataspace.id);
+    this.o.onClosed?.(dataspace.id);
     dataspace.file.close();
   }
 
@@ -178,6 +195,7 @@ export class CoherentMemory {
     dataspace.unfollow();
     this.step({ type: 'remove', dataspace: id });
     this.dataspaces.delete(id);
+    this.o.onClosed?.(id);
     dataspace.file.remove();
   }
 
@@ -258,9 +276,20 @@ export class CoherentMemory {
     const operation = this.operations.get(action.operation);
     if (operation === undefined) return;
     if (action.type === 'usable') operation.usable();
+    else if (action.type === 'refused' && action.refusal === 'NO_FRAMES' && this.mayWait(operation))
+      setTimeout(
+        ownTurn({ operation: 'room' }, () => this.step(operation.event), operation.failed),
+        ROOM_LOOK_MS,
+      );
     else if (action.type === 'refused') operation.refused(action.refusal, action.reason);
     // After the other actions of its step.
     else queueMicrotask(ownTurn({ operation: 'again' }, () => this.step(operation.event), operation.failed));
+  }
+
+  // Its frames may come.
+  private mayWait(operation: Operation): boolean {
+    operation.shortMs ??= monotonicMs();
+    return monotonicMs() - operation.shortMs < ROOM_MS && this.o.makesRoom?.() === true;
   }
 
   private refusal(refusal: UseRefusal, reason: string, { name }: SharedDataspace): RpcError {

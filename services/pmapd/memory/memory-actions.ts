@@ -9,6 +9,7 @@ import type { Limits } from '@odonata/rpc/limits.ts';
 import type { Backing } from '../backing.ts';
 import type { HotPages } from '../contention/hot-pages.ts';
 import type { Short } from '../frames/shortage.ts';
+import type { DataspacePageout } from '../pageout/dataspace-pageout.ts';
 import type { Statistics } from '../statistics.ts';
 import type { PageTraces } from '../traces/page-traces.ts';
 import { tellTrap } from '../vmspaces/process-events.ts';
@@ -28,6 +29,7 @@ export interface AroundMemory {
   readonly watches: Watches;
   readonly statistics: Statistics;
   readonly transfers: Transfers;
+  readonly dataspacePageout: DataspacePageout;
   readonly line: { readonly directories: Directories | undefined };
   short(short: Short, sharedOnly: boolean): void;
 }
@@ -49,6 +51,7 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       const { fault, place } = action;
       const waitedNs = Number(process.hrtime.bigint() - fault.atNs);
       node.statistics.fault(place, waitedNs);
+      node.dataspacePageout.used(fault.entry.dataspace.id, fault.page);
       if (place !== 'node') contended(node, fault, waitedNs);
       node.traces?.ended(fault, place);
       if (action.neighbours) later(node, { type: 'neighbours', fault });

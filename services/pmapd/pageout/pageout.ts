@@ -70,6 +70,10 @@ export class Pageout {
     this.policy = new PageoutPolicy(Math.min(INACTIVE_MAX, Math.floor(total * INACTIVE_PART)));
   }
 
+  get hasSwap(): boolean {
+    return this.swap.slots > 0;
+  }
+
   get activePages(): number {
     return this.policy.activePages;
   }

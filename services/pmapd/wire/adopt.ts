@@ -12,7 +12,7 @@ import type { Node } from '../node.ts';
 
 export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>, 'adopt'> {
   return {
-    async adopt({ dataspace: name, runs, whole }: AdoptRequest, { caller }) {
+    async adopt({ dataspace: name, runs, whole, forRoom }: AdoptRequest, { caller }) {
       if (node.isLeaving) throw new RpcError(Code.FailedPrecondition, `${node.name} is about to leave, too`);
       const { dataspace } = await node.openings.open(name, 0n);
       if (caller.role === Role.GATEWAY && !node.gatewayPages.mayBring(dataspace.id))
@@ -24,6 +24,7 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
       for (const { firstPage, pageCount } of runs)
         if (firstPage + pageCount > dataspace.pageCount)
           throw invalidField('runs', `runs: dataspace ${name} has ${dataspace.pageCount} pages`);
+      if (forRoom) expectRoom(node, asked);
       let pages = 0;
       for (const run of runs)
         for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
@@ -34,9 +35,17 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
             return fetchEach(node, dataspace, { firstPage, pageCount }, mode);
           });
         }
-      return { pages, absentPages: asked - pages };
+      return { pages, absentPages: asked - pages, roomPages: BigInt(node.roomForOthers) };
     },
   };
+}
+
+// Who is short itself takes nothing, and says so before anything moves.
+function expectRoom(node: Node, pages: number): void {
+  const room = node.roomForOthers;
+  if (room >= pages) return;
+  const reason = `${node.name} has room for ${room} pages of nodes that are short of frames, not for ${pages}`;
+  throw new RpcError(Code.ResourceExhausted, reason);
 }
 
 async function fetchEach(

@@ -27,6 +27,8 @@ export interface DirectoryLineOptions {
   bus: Bus;
   log: Logger;
   traces?: PageTraces | undefined;
+  /** Pages that the node takes of others. */
+  room(): number;
   /** What the lines decide. */
   perform(action: NodeAction): void;
 }
@@ -87,8 +89,9 @@ export class DirectoryLine {
     const about = { node, shards, transferAddress, incarnation: this.o.incarnation, log: this.o.log };
     this.openLines = (inherited) => {
       const { mapped } = this;
+      const { room } = this.o;
       const traces = this.tracedWords();
-      const directories = new Directories({ ...about, inherited, mapped, traces }, (action) =>
+      const directories = new Directories({ ...about, inherited, mapped, traces, room }, (action) =>
         this.o.perform(action),
       );
       directories.connectTo(this.replicas);

@@ -112,6 +112,26 @@ export function pageoutTable(nodes: NodeStatus[]): string {
   return table(columns, rows);
 }
 
+/** Of the nodes whose memory went to others, or that have some of theirs. */
+export function poolTable(nodes: NodeStatus[]): string {
+  const columns = heads(
+    ...['POOL', '>GIVEN', '>SPARED', '>REFUSED', '>LEAVING', '>AT NEIGHBOURS', '>OUT', '>IN'],
+    ...['>LODGED', '>GIVEN BACK'],
+  );
+  const rows = nodes.flatMap(({ name, stats }) => {
+    const of = stats?.pool;
+    if (of === undefined) return [];
+    const pages = (count: bigint): string => formatSize(count * BigInt(PAGE_BYTES));
+    return [
+      [
+        ...[name, of.givenPages, of.sparedPages, of.offersRefused, pages(of.leavingPages)],
+        ...[pages(of.neighbourPages), of.neighbourOuts, of.neighbourIns, pages(of.lodgedPages), of.givenBack],
+      ],
+    ];
+  });
+  return table(columns, rows);
+}
+
 /** The places that serve a fault, nearest first. */
 export const FAULT_PLACES = ['vkernel', 'node', 'remote', 'upgrade'];
 

@@ -35,6 +35,7 @@ import {
   type NodeStatus,
   nodeTable,
   pageoutTable,
+  poolTable,
   type ServiceStatus,
   serviceRow,
   vkernelTable,
@@ -279,6 +280,7 @@ function show(title: string, { services, nodes, directory, losses, troubles }: S
   print(table(heads('SERVICE', 'STATE', '>PID', '>RESTARTS', 'SINCE', 'ADDRESS'), services.map(serviceRow)));
   if (nodes.length > 0) print(`\n${nodeTable(nodes)}\n\n${faultTable(nodes)}`);
   if (nodes.some(({ stats }) => stats?.pageout !== undefined)) print(`\n${pageoutTable(nodes)}`);
+  if (nodes.some(({ stats }) => stats?.pool !== undefined)) print(`\n${poolTable(nodes)}`);
   if (directory.length > 0) print(`\n${directoryTable(directory)}`);
   const vkernels = nodes.flatMap((node) => node.vkernels ?? []);
   if (vkernels.length > 0) {

@@ -36,6 +36,18 @@ const pageout = z.strictObject({
   swapBytes: count,
 });
 
+const pool = z.strictObject({
+  givenPages: count.describe('of dataspaces, that neighbours took since this node was short of frames'),
+  sparedPages: count.describe('copies that it could do without'),
+  offersRefused: count,
+  leavingPages: count,
+  neighbourPages: count.describe('private pages that are at neighbours'),
+  neighbourOuts: count,
+  neighbourIns: count,
+  lodgedPages: count.describe('private pages of other nodes that are here'),
+  givenBack: count,
+});
+
 const nodeStats = z.strictObject({
   node: z.string(),
   framesTotal: count.describe('pages'),
@@ -61,6 +73,7 @@ const nodeStats = z.strictObject({
   transferInFlightBytes: count.describe('sent, and not answered'),
   wire: wire.optional(),
   pageout: pageout.optional().describe('where the node has swap'),
+  pool: pool.optional().describe('where memory went to other nodes, or came from there'),
 });
 
 const vkernel = z.strictObject({

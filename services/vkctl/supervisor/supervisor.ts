@@ -37,7 +37,7 @@ export interface SupervisorOptions {
 }
 
 /** Of pmapd, for tests only: whoever starts a cluster with it has it in all of its nodes. */
-const TEST_FLUSH = 'ODONATA_PMAPD_TEST_FLUSH_MS';
+const TEST_SETTINGS = ['ODONATA_PMAPD_TEST_FLUSH_MS', 'ODONATA_PMAPD_TEST_NODE_BYTES'];
 
 export class Supervisor {
   readonly #plan: ClusterPlan;
@@ -78,7 +78,9 @@ export class Supervisor {
         PATH: process.env.PATH ?? '/usr/bin:/bin',
         NODE_COMPILE_CACHE: compileCache(),
         ...(process.env.ODONATA_BUNDLE === undefined ? {} : { ODONATA_BUNDLE: process.env.ODONATA_BUNDLE }),
-        ...(process.env[TEST_FLUSH] === undefined ? {} : { [TEST_FLUSH]: process.env[TEST_FLUSH] }),
+        ...Object.fromEntries(
+          TEST_SETTINGS.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+        ),
         [MARK]: plan.runtimeDir,
       },
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],

@@ -29,7 +29,9 @@ export function acquireWire(
 }
 
 export function ackMessage(action: Extract<HolderAction, { type: 'ack' }>, epoch: bigint): HolderEventInit {
-  const value = { run: action.run, version: BigInt(action.version), ...ackWire.to(action.kind), epoch };
+  const { run, kind } = action;
+  if (kind === 'SPARED') return { case: 'spare', value: { run, epoch } };
+  const value = { run, version: BigInt(action.version), ...ackWire.to(kind), epoch };
   return { case: 'ack', value };
 }
 

@@ -79,6 +79,8 @@ export type MemoryEvent<M extends Mapping, B> =
   /** It cannot be brought back. */
   | { type: 'not-found'; dataspace: bigint; page: number; lostVersion: number; reason: string }
   | ShardEvent
+  /** To make room: copies of pages that others have, too, are not needed here. */
+  | { type: 'spare'; run: PageRun }
   /** Every mapping of a run is emptied; the pages stay, and each access faults anew. */
   | { type: 'empty'; run: PageRun };
 

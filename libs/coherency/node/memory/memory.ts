@@ -201,6 +201,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
       case 'grant':
       case 'refuse':
       case 'settled':
+      case 'spare':
         this.performAll(this.holder.step(event));
         return;
       case 'forsake':

@@ -190,7 +190,8 @@ export abstract class ReplicaShards {
         return true;
       }
       case 'acquire':
-      case 'ack': {
+      case 'ack':
+      case 'spare': {
         const { run } = event.value;
         if (run !== undefined)
           this.leaders.ofPage(run.dataspace, run.firstPage)?.receive(entry, shardEventOf(event), nowMs);

@@ -60,6 +60,7 @@ type WireShardEvent = Extract<
     case:
       | 'acquire'
       | 'ack'
+      | 'spare'
       | 'lock'
       | 'unlock'
       | 'wait'
@@ -86,6 +87,10 @@ export function shardEventOf(event: WireShardEvent): ShardEvent {
       const { run, version, epoch } = event.value;
       const kind = ackWire.from(event.value);
       return { type: 'ack', run: runFromWire(run), version: Number(version), kind, epoch };
+    }
+    case 'spare': {
+      const { run, epoch } = event.value;
+      return { type: 'ack', run: runFromWire(run), version: 0, kind: 'SPARED', epoch };
     }
     case 'lock': {
       const { request, dataspace, begin, end, mode, owner, timeoutMs, reclaim } = event.value;

@@ -375,8 +375,9 @@ export class ShardLeader {
       case 'invalidate': {
         const { except: exceptHolder, source: sourceHolder, anew } = action;
         const value = { run, version: BigInt(action.version), epoch, exceptHolder, sourceHolder, anew };
-        const few = action.holders.length <= (this.o.few ?? FEW_HOLDERS);
-        if (!few || action.resend) this.o.out.add({ type: 'broadcast', dataspace: run.dataspace, value });
+        const few = action.sparing || action.holders.length <= (this.o.few ?? FEW_HOLDERS);
+        if (!action.sparing && (!few || action.resend))
+          this.o.out.add({ type: 'broadcast', dataspace: run.dataspace, value });
         // Where the broadcast went unanswered, the stream carries it too.
         // A gateway does not follow the bus.
         for (const holder of action.holders)

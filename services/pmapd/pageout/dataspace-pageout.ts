@@ -1,0 +1,291 @@
+// Pages of dataspaces that leave this node when its frames run short: which of them `libs/coherency/node/pageout` says, by the same
+// queues as private ones; what becomes of them `libs/coherency/node/pool`. Here it is carried out.
+//
+//   room for shared pages below HIGH    pages are taken out of the page tables, so that used ones have time to show
+//                         below LOW     pages leave until HIGH is reached
+//
+// A node that is alone keeps all: nobody else could have them.
+import { PageoutPolicy, type PageoutStep } from '@odonata/coherency/node/pageout/pageout.ts';
+import { NodePool, type PoolAction, type PoolEvent, WAITING_MAX } from '@odonata/coherency/node/pool/pool.ts';
+import { type PageSpan, spansOf, unreachable } from '@odonata/coherency/page.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import type { Frames } from '../frames/frames.ts';
+import type { CoherentMemory } from '../memory/coherent-memory.ts';
+import type { SharedDataspace } from '../memory/shared-dataspace.ts';
+import type { NeighbourNodes } from './neighbours.ts';
+
+/** Of all frames. */
+const LOW_PART = 1 / 16;
+const HIGH_PART = 1 / 8;
+const INACTIVE_PART = 1 / 8;
+/** Pages that leave in one turn, and that are looked for in one memory file. */
+const TURN_PAGES = 512;
+/** What was told to stay is not asked again before this. */
+const STAY_MS = 100;
+
+export interface DataspacePageoutOptions {
+  readonly frames: Frames;
+  readonly memory: CoherentMemory;
+  readonly neighbours: NeighbourNodes;
+  /** It is known who has room: who waits for a frame looks again. */
+  onLooked(): void;
+  /** A neighbour refused pages. */
+  onRefused(reason: string): void;
+}
+
+export interface DataspacePageoutCounts {
+  given: number;
+  spared: number;
+  refused: number;
+  activations: number;
+}
+
+export class DataspacePageout {
+  readonly counts: DataspacePageoutCounts = { given: 0, spared: 0, refused: 0, activations: 0 };
+  private readonly o: DataspacePageoutOptions;
+  private readonly pool: NodePool;
+  private readonly policy: PageoutPolicy;
+  /** By dataspace: pages before this one are known to the policy. */
+  private readonly scanned = new Map<bigint, number>();
+  private readonly low: number;
+  private readonly high: number;
+  private looking = false;
+  private stopped = false;
+  private stayedMs = Number.NEGATIVE_INFINITY;
+  private retry: NodeJS.Timeout | undefined;
+
+  constructor(options: DataspacePageoutOptions) {
+    this.o = options;
+    const { frames, memory } = options;
+    this.low = Math.floor(frames.total * LOW_PART);
+    this.high = Math.floor(frames.total * HIGH_PART);
+    this.policy = new PageoutPolicy(Math.floor(frames.total * INACTIVE_PART));
+    this.pool = new NodePool({ state: (dataspace, page) => memory.state(dataspace, page) });
+  }
+
+  get activePages(): number {
+    return this.policy.activePages;
+  }
+
+  get inactivePages(): number {
+    return this.policy.inactivePages;
+  }
+
+  /** Pages that are on their way to neighbours. */
+  get leavingPages(): number {
+    return this.pool.leavingPages;
+  }
+
+  /** True where a neighbour may have room. */
+  get mayTake(): boolean {
+    return this.pool.mayTake(monotonicMs());
+  }
+
+  // Frames that shared pages may still take.
+  private get room(): number {
+    return this.o.frames.room(undefined);
+  }
+
+  /** Frames were taken. */
+  taken(): void {
+    if (this.room < this.high) this.lookSoon();
+  }
+
+  /** A process used a page that it had to fault for. */
+  used(dataspace: bigint, page: number): void {
+    if (!this.policy.isInactive(dataspace, page)) return;
+    this.counts.activations++;
+    this.policy.came(dataspace, page);
+  }
+
+  /** True where somebody who waits for a frame of a shared page may get one in time. */
+  canMakeRoom(): boolean {
+    if (this.stopped) return true;
+    if (this.pool.leavingPages > 0) return true;
+    // There are frames by count: something else fills the tmpfs. Or there is nothing that could leave.
+    if (this.room >= this.low || this.o.memory.residentPages() === 0) return false;
+    // It is asked for, where that is not known.
+    this.step({ type: 'look' });
+    if (!this.mayTake) return false;
+    this.lookSoon();
+    return true;
+  }
+
+  private lookSoon(): void {
+    if (this.looking || this.stopped) return;
+    this.looking = true;
+    setImmediate(
+      ownTurn({ turn: 'pageout of dataspaces' }, () => {
+        this.looking = false;
+        this.look();
+      }),
+    );
+  }
+
+  private look(): void {
+    if (this.stopped || this.room >= this.high) return;
+    this.step({ type: 'look' });
+    if (!this.pool.hasNeighbours) return;
+    for (const dataspace of this.o.memory.all()) this.scan(dataspace);
+    this.perform(this.policy.age((id) => this.residentPages(id)));
+    if (this.room >= this.low) return;
+    // Nobody takes them: who looks again soon is told the same.
+    const nowMs = monotonicMs();
+    if (nowMs - this.stayedMs < STAY_MS) {
+      this.lookLater();
+      return;
+    }
+    const want = Math.min(TURN_PAGES, this.high - this.room, WAITING_MAX) - this.pool.leavingPages;
+    if (want > 0) this.perform(this.policy.reclaim(want, (id) => this.residentPages(id)));
+  }
+
+  private lookLater(): void {
+    this.retry ??= setTimeout(
+      ownTurn({ timer: 'pageout of dataspaces' }, () => {
+        this.retry = undefined;
+        this.look();
+      }),
+      STAY_MS,
+    ).unref();
+  }
+
+  private residentPages(id: bigint): number {
+    return this.o.memory.get(id)?.file.residentPages ?? 0;
+  }
+
+  // What was here before is found some at a time; what comes and goes from then on is told.
+  private scan({ id, file }: SharedDataspace): void {
+    const from = this.scanned.get(id);
+    if (from === undefined) {
+      this.policy.open(id);
+      file.onPage = (page, resident) => this.pageChanged(id, page, resident);
+    }
+    let at = from ?? 0;
+    if (at >= file.pageCount) return;
+    for (let found = 0; at < file.pageCount && found < TURN_PAGES; at++) {
+      if (!file.has(at)) {
+        at = file.nextResident(at) - 1;
+        continue;
+      }
+      this.policy.came(id, at);
+      found++;
+    }
+    this.scanned.set(id, at);
+  }
+
+  private pageChanged(id: bigint, page: number, resident: boolean): void {
+    if (resident) this.policy.came(id, page);
+    else {
+      this.policy.gone(id, page);
+      this.step({ type: 'gone', dataspace: id, page });
+    }
+  }
+
+  /** A dataspace is not known here any more. */
+  closed(id: bigint): void {
+    this.policy.close(id);
+    this.scanned.delete(id);
+  }
+
+  /** Pages of a dataspace are to leave before all others: they are kept for a process that is short of frames itself. */
+  leave(dataspace: bigint, pages: readonly number[]): void {
+    if (!this.stopped) this.step({ type: 'leave', dataspace, pages });
+  }
+
+  private perform(steps: readonly PageoutStep[]): void {
+    const out: Record<PageoutStep['type'], Map<bigint, number[]>> = {
+      deactivate: new Map(),
+      evict: new Map(),
+    };
+    for (const { type, space, page } of steps) {
+      const pages = out[type].get(space);
+      if (pages === undefined) out[type].set(space, [page]);
+      else pages.push(page);
+    }
+    for (const [dataspace, pages] of out.deactivate) this.empty(dataspace, pages);
+    for (const [dataspace, pages] of out.evict) this.step({ type: 'leave', dataspace, pages });
+  }
+
+  private empty(dataspace: bigint, pages: number[]): void {
+    const spans: PageSpan[] = spansOf(pages.sort((a, b) => a - b));
+    for (const span of spans) this.o.memory.step({ type: 'empty', run: { dataspace, ...span } });
+  }
+
+  // ---- the pool
+
+  private step(event: PoolEvent): void {
+    for (const action of this.pool.step(event, monotonicMs())) this.carryOut(action);
+  }
+
+  private carryOut(action: PoolAction): void {
+    switch (action.type) {
+      case 'look':
+        void this.lookAround();
+        return;
+      case 'spare':
+        this.counts.spared += action.run.pageCount;
+        this.o.memory.step({ type: 'spare', run: action.run });
+        return;
+      case 'offer':
+        void this.offer(action);
+        return;
+      case 'stay':
+        this.stayedMs = monotonicMs();
+        for (const page of action.pages)
+          if (this.o.memory.get(action.dataspace)?.file.has(page)) this.policy.came(action.dataspace, page);
+        if (this.room < this.low) this.lookLater();
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+
+  private async lookAround(): Promise<void> {
+    try {
+      const neighbours = await this.o.neighbours.list();
+      this.step({ type: 'neighbours', neighbours });
+      this.taken();
+    } catch {
+      this.step({ type: 'nobody' });
+    }
+    this.o.onLooked();
+  }
+
+  private async offer(action: Extract<PoolAction, { type: 'offer' }>): Promise<void> {
+    const { offer, to, dataspace, runs, deadlineMs } = action;
+    const name = this.o.memory.get(dataspace)?.name;
+    try {
+      const roomPages =
+        name === undefined ? 0 : await this.o.neighbours.offer(to, { dataspace: name, runs }, deadlineMs);
+      this.counts.given += runs.reduce((sum, { pageCount }) => sum + pageCount, 0);
+      this.step({ type: 'taken', offer, roomPages });
+    } catch (error) {
+      // One that was removed meanwhile nobody needs.
+      const isGone = RpcError.is(error, Code.NotFound);
+      if (!isGone) {
+        this.counts.refused++;
+        this.o.onRefused(error instanceof RpcError ? error.details : String(error));
+      }
+      this.step({ type: 'refused', offer });
+    }
+    this.taken();
+  }
+
+  /** From now on nothing leaves: another pmap manager goes on, or the node leaves. */
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** No other pmap manager goes on. */
+  goOn(): void {
+    this.stopped = false;
+  }
+
+  end(): void {
+    this.stop();
+    clearTimeout(this.retry);
+    this.o.neighbours.close();
+  }
+}
