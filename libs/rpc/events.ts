@@ -33,6 +33,10 @@ export const EVENT_KINDS = {
   'page-lost': 'ERROR',
   /** Somebody needed a page of another cluster, which took it back and has it, or whose gateway here ended. */
   'page-withdrawn': 'WARNING',
+  /** The line to another cluster is there. */
+  'gateway-up': 'INFO',
+  /** The line to another cluster is over, and why. */
+  'gateway-down': 'WARNING',
   /** A message of pages from another node did not fit its checksum; the first of a row. It is sent again. */
   'pages-spoilt': 'WARNING',
   /** A sync was not stored; the first of a row. */

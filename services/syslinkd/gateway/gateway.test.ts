@@ -246,6 +246,9 @@ it('another authority in the place of the pinned one ends the line', { timeout: 
   await until('it says why in words', async () => why.test((await west.peers())[0]?.reason ?? ''));
   west.policy(westPolicy(authorityOf(east)));
   await until('the line is up once more', async () => (await west.peers())[0]?.connected);
+  const up = (await west.events('gateway-up')).at(-1);
+  expect(up).toBe('the line to gateway gateway of cluster east is up, opened here');
+  expect((await west.events('gateway-down')).at(-1)).toContain('the line to cluster east is over: ');
 });
 
 it('a port that somebody else has is said with the file that names it', async () => {

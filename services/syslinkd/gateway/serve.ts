@@ -78,7 +78,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const sessions: Sessions = new Sessions({
     memory,
-    ...{ us: { cluster, gateway }, policy, log },
+    ...{ us: { cluster, gateway }, policy, log, events },
     changed: () => names.look(policy(), (peer) => sessions.of(peer) !== undefined),
     offered: (peer, offered) => {
       names.offered(peer, offered);

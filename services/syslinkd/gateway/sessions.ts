@@ -3,6 +3,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { GatewayHello, GatewayMemory } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { EventLog } from '@odonata/rpc/events.ts';
+import { FirstOfMinute } from '@odonata/rpc/first-of-minute.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Greetings } from './greetings.ts';
 import type { BytesStream } from './metered-stream.ts';
@@ -24,6 +26,7 @@ export interface SessionsOptions {
   readonly us: { readonly cluster: string; readonly gateway: string };
   readonly policy: () => Policy;
   readonly log: Logger;
+  readonly events: EventLog;
   /** What is up, or what is offered, has changed. */
   readonly changed: () => void;
   readonly offered: (peer: string, names: readonly string[]) => void;
@@ -62,6 +65,7 @@ export class Sessions {
   readonly #reasons = new Map<string, string>();
   /** Certificates of the last line to each. */
   readonly #fingerprints = new Map<string, string>();
+  readonly #lines = new FirstOfMinute();
   #count = 0;
   relay!: Relay;
 
@@ -178,11 +182,15 @@ export class Sessions {
           this.#o.memory.lost(peer);
         }
         this.failed(peer, reason.details);
-        log[wasUp ? 'warn' : 'debug'](
-          { peer, reason: reason.details },
-          'the line to another cluster is over',
-        );
-        if (wasUp) this.#o.changed();
+        if (!wasUp) log.debug({ peer, reason: reason.details }, 'a line to another cluster is over');
+        else {
+          this.#tell(
+            'gateway-down',
+            peer,
+            `the line to cluster ${peer} is over: ${shownWords(reason.details)}`,
+          );
+          this.#o.changed();
+        }
       },
     };
   }
@@ -200,6 +208,11 @@ export class Sessions {
       throw new RpcError(Code.AlreadyExists, `gateway ${there.gateway} of ${peer} has a line already`);
   }
 
+  #tell(kind: 'gateway-up' | 'gateway-down', peer: string, text: string): void {
+    if (this.#lines.count(kind, peer)) this.#o.events.add(kind, text, { peer });
+    else this.#o.log.info({ peer }, text);
+  }
+
   /** Both may dial at once: then the line that the cluster with the lesser name opened stays. @throws RpcError ABORTED */
   #isUp(peer: string, session: Session): void {
     const known = this.#all.get(session)!;
@@ -215,10 +228,8 @@ export class Sessions {
     if (certificate !== undefined) this.#fingerprints.set(peer, fingerprintOf(certificate));
     there?.session.end(late);
     if (there !== undefined) this.#o.memory.lost(peer);
-    this.#o.log.info(
-      { peer, gateway: session.gateway, dialled: known.opened.dialled },
-      'the line to another cluster is up',
-    );
+    const by = known.opened.dialled ? 'opened here' : 'opened there';
+    this.#tell('gateway-up', peer, `the line to gateway ${session.gateway} of cluster ${peer} is up, ${by}`);
     this.#offerTo(peer, session);
     this.#o.memory.joined(peer);
     this.#o.changed();

@@ -6,8 +6,10 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TestAuthority } from '@odonata/authority/testing.ts';
+import { EventService } from '@odonata/proto/event/v1/event';
 import { GatewayStateService, type PeerState } from '@odonata/proto/gateway/v1/gateway';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import type { EventKind } from '@odonata/rpc/events.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
@@ -24,6 +26,8 @@ export interface Side {
   /** Writes another policy, and has it read. */
   policy(text: string): void;
   peers(): Promise<PeerState[]>;
+  /** What they say. */
+  events(...kinds: EventKind[]): Promise<string[]>;
 }
 
 /** That nobody listens on now. */
@@ -117,6 +121,15 @@ export async function side(
       const admin = await made.attach('admin/root');
       try {
         return (await admin.client(GatewayStateService, { name: 'gateway' }).listPeers({})).peers;
+      } finally {
+        admin.close();
+      }
+    },
+    async events(...kinds) {
+      const admin = await made.attach('admin/root');
+      try {
+        const { events } = await admin.client(EventService, { name: 'gateway' }).listEvents({ kinds });
+        return events.map(({ text }) => text);
       } finally {
         admin.close();
       }
