@@ -205,7 +205,7 @@ export async function serveVkerneld(
   // Before the socket below: who attaches there has knocked here.
   const door = new DescriptorDoor(sockets.directories, uids);
   const childrenOf = (pid: bigint) => home.childrenOf(pid);
-  const snapshots = new Snapshots({ node, table, vkernels, childrenOf });
+  const snapshots = new Snapshots({ node, table, vkernels, childrenOf, limits });
   const control = controlServer(vkernels, door, { guests: uids, security, log });
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();

@@ -13,6 +13,8 @@ import type {
   SnapshotTold,
 } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { shownCaller } from '@odonata/rpc/identity/identity.ts';
+import type { LimitsLog } from '@odonata/rpc/limits.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { Process, ProcessTable } from './process-table.ts';
@@ -34,6 +36,8 @@ export interface SnapshotPlace {
   readonly vkernels: Vkernels;
   /** That run, or that nobody waited for. */
   readonly childrenOf: (pid: bigint) => number;
+  /** Where it is told that somebody was refused. */
+  readonly limits?: LimitsLog;
 }
 
 interface UnderWay {
@@ -60,13 +64,13 @@ export class Snapshots {
     if (first.case !== 'begin')
       throw new RpcError(Code.InvalidArgument, 'the first request must begin the snapshot');
     const { pid, timeoutMs } = first.value;
-    const { table, node } = this.#place;
+    const { table, node, limits } = this.#place;
     const process = table.runningOfTheirs(pid, node, ctx);
-    if (this.#underWay.size >= UNDER_WAY_MAX)
-      throw tryAgain(
-        Code.ResourceExhausted,
-        `${UNDER_WAY_MAX} snapshots are being taken on ${node}; try again soon`,
-      );
+    if (this.#underWay.size >= UNDER_WAY_MAX) {
+      const text = `${UNDER_WAY_MAX} snapshots are being taken on ${node}; try again soon`;
+      limits?.count('snapshots', shownCaller(ctx.caller), text, { node, pid });
+      throw tryAgain(Code.ResourceExhausted, text);
+    }
     if (this.#place.vkernels.find(process.vkernel)?.takesSnapshots !== true)
       throw this.#refusal(process, 'its virtual kernel is of an older release, or away');
     const children = this.#place.childrenOf(pid);
