@@ -56,7 +56,7 @@ enum {
   ODONATA_EOWNERDEAD = 62,   /* barrier: a member died */
   ODONATA_EPERM = 63,        /* kill: -1, which would be everything */
   ODONATA_ESRCH = 71,        /* kill: there is no such process */
-  ODONATA_ENOSYS = 52,       /* of a dataspace of another cluster: lock, unlock, barrier, wait32, wake and sync are not there */
+  ODONATA_ENOSYS = 52,       /* of a dataspace of another cluster: sync is not there */
   ODONATA_ENOSPC = 51,       /* sync: the backing store, or its disk, is full */
   ODONATA_ETIMEDOUT = 73,    /* lock, barrier, wait32: the time is over */
 };

@@ -10,7 +10,7 @@ import { NodeRoutes } from '@odonata/coherency/node/lines/routes.ts';
 import type { Permissions } from '@odonata/coherency/node/memory/memory-messages.ts';
 import { roomForOthers } from '@odonata/coherency/node/pool/neighbours.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { shardOf } from '@odonata/coherency/shard.ts';
+import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import { SpoiltMessages } from '@odonata/pmap/wire/spoilt-messages.ts';
 import { Transfers } from '@odonata/pmap/wire/transfer.ts';
@@ -57,6 +57,7 @@ import { flushByChance } from './vmspaces/flush.ts';
 import { HandmadeVmspaces } from './vmspaces/handmade/handmade-table.ts';
 import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
+import { FarDesks } from './wire/far-desks.ts';
 import { GatewayPages } from './wire/gateway-pages.ts';
 import { performLine, performSync } from './wire/line-actions.ts';
 import { SyncRelay } from './wire/sync-relay.ts';
@@ -72,6 +73,7 @@ export interface FrozenNode {
   held: HolderSnapshot[];
   memory: CoherentMemory;
   sync: SyncRelay;
+  farDesks: FarDesks;
   sessions: Session[];
   handmade: HandmadeVmspaces;
 }
@@ -103,6 +105,7 @@ export class Node {
   readonly spoilt: SpoiltMessages;
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
+  readonly farDesks: FarDesks;
   readonly routes: NodeRoutes;
   readonly backing: Backing;
   readonly sessions: SessionTable;
@@ -203,7 +206,18 @@ export class Node {
       ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },
       onFailed: (reason, dataspace) => this.events.add('sync-failed', reason, { dataspace }),
     });
-    this.sync = new SyncRelay(config.shards, (action) => performSync(this, action));
+    this.farDesks = new FarDesks({
+      shards: config.shards,
+      isBorrowed: (dataspace) => isBorrowed(this.memory.get(dataspace)?.name ?? ''),
+      send: (dataspace, event) => this.line.directories?.sendTo(homeShardOf(dataspace, config.shards), event),
+      relay: (event) => this.sync.step(event),
+      suspend: (dataspace, meanwhile) => this.without(dataspace, meanwhile),
+    });
+    this.sync = new SyncRelay(
+      config.shards,
+      (action) => performSync(this, action),
+      (dataspace) => this.farDesks.numberOf(dataspace),
+    );
     this.memory = new CoherentMemory({
       ...{ memoryDir: config.memoryDir, shards: config.shards, frames: this.frames, pool },
       ...{ permissions: this.permissions(), tally: this.statistics },
@@ -226,6 +240,7 @@ export class Node {
       ...{ shards: config.shards, relay: this.sync.core },
       dataspaces: () => this.memory.all(),
       isAsked: (shard) => this.leaving?.isAsked(shard) ?? false,
+      farUsable: (dataspace, nowMs) => this.farDesks.usable(dataspace, nowMs),
     });
     const descriptors = new Descriptors();
     const { memory, shortage, events, limits, security, firstPid } = this;
@@ -322,6 +337,13 @@ export class Node {
       if (isBorrowed(name)) this.memory.step({ type: 'suspend-all', dataspace: id });
   }
 
+  /** Nobody uses a dataspace while that is done. */
+  private without(dataspace: bigint, meanwhile: () => void): void {
+    this.memory.step({ type: 'suspend-all', dataspace });
+    meanwhile();
+    if (!this.borrowedIsAway) this.memory.step({ type: 'resume-all', dataspace });
+  }
+
   // The lease may be held for so long still.
   private takeBorrowedBackLater(): void {
     setTimeout(
@@ -394,13 +416,17 @@ export class Node {
 
   /** From now on nothing changes here, and another pmap manager may go on with what this says. */
   freeze(): FrozenNode {
-    const { incarnation, lastVmspace, memory, sync, sessions, handmade } = this;
+    const { incarnation, lastVmspace, memory, sync, farDesks, sessions, handmade } = this;
     this.frozen = true;
+    farDesks.freeze();
     this.openings.isFrozen = true;
     this.handmade.freeze();
     const shards = this.line.freeze();
     const held = memory.freeze();
-    return { incarnation, lastVmspace, shards, held, memory, sync, sessions: [...sessions], handmade };
+    return {
+      ...{ incarnation, lastVmspace, shards, held, memory, sync, farDesks, handmade },
+      sessions: [...sessions],
+    };
   }
 
   /**
@@ -422,6 +448,7 @@ export class Node {
     this.openings.isFrozen = false;
     // First: what the lines say at once of leases that ended is for a memory that hears it.
     this.line.thaw(() => this.memory.unfreeze());
+    this.farDesks.thaw();
     this.takeBorrowedBackLater();
   }
 
@@ -474,6 +501,7 @@ export class Node {
     this.loopDelay.close();
     this.pageout?.end();
     this.dataspacePageout.end();
+    this.farDesks.close();
     this.transfers.close();
     this.line.letGo();
     this.images.letGo();
@@ -493,6 +521,7 @@ export class Node {
     this.dataspacePageout.end();
     this.images.close();
     this.line.close();
+    this.farDesks.close();
     this.transfers.close();
     for (const dataspace of [...this.memory.all()]) dataspace.file.remove();
   }

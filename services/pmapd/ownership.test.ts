@@ -428,7 +428,7 @@ describe('a session that another pmap manager goes on with', () => {
     session!.detach();
     const frozen = {
       ...{ incarnation: 1n, lastVmspace: 9n, shards: [], held: [], memory: node.memory, sync: node.sync },
-      ...{ sessions: [session!], handmade: node.handmade },
+      ...{ sessions: [session!], handmade: node.handmade, farDesks: node.farDesks },
     };
     const bytes = toBinary(
       NodeSnapshotSchema,

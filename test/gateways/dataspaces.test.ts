@@ -193,6 +193,53 @@ test('a node whose pmap manager was killed reads imported pages again, of each d
   });
 }, 120_000);
 
+const firstOf = async (name: string): Promise<number> =>
+  (await both.north.cluster.json('node1', 'far', ['count', name, '0']))['first'] as number;
+
+test('a counter under range locks of programs of both, over a line that is cut for a moment', async () => {
+  const { north, south, shared, line } = both;
+  const before = await firstOf('shared');
+  const counts = (side: typeof north, node: string, name: string) =>
+    side.cluster.start(node, 'far', ['count', name, '15']);
+  const counters = await Promise.all([
+    counts(north, 'node1', 'shared'),
+    counts(north, 'node2', 'shared'),
+    counts(south, 'node1', shared),
+    counts(south, 'node2', shared),
+  ]);
+  await delay(1_000);
+  line.cut();
+  await delay(1_500);
+  line.heal();
+  for (const counter of counters) {
+    const { code, stderr, signal, reason } = await counter.end();
+    expect({ code, stderr, signal, reason }).toMatchObject({ code: 0, stderr: '' });
+  }
+  expect(await firstOf('shared')).toBe(before + 4 * 15);
+}, 120_000);
+
+test('a barrier of four programs of both', async () => {
+  const { north, south, shared } = both;
+  const meets = (side: typeof north, node: string, name: string) =>
+    side.cluster.start(node, 'far', ['meet', name, '4', '5']);
+  const members = await Promise.all([
+    meets(north, 'node1', 'shared'),
+    meets(north, 'node2', 'shared'),
+    meets(south, 'node1', shared),
+    meets(south, 'node2', shared),
+  ]);
+  for (const member of members) expect(await member.end()).toMatchObject({ code: 0, signal: '' });
+}, 120_000);
+
+test('one of each wakes the other one, and no wake is lost', async () => {
+  const { north, south, shared } = both;
+  const turns = await Promise.all([
+    north.cluster.start('node1', 'far', ['turns', 'shared', '0', '10']),
+    south.cluster.start('node1', 'far', ['turns', shared, '1', '10']),
+  ]);
+  for (const each of turns) expect(await each.end()).toMatchObject({ code: 0, signal: '' });
+}, 120_000);
+
 test('it is read, and not written, nor locked', async () => {
   const { cluster } = both.south;
   expect((await cluster.run('node1', 'far', ['look', both.table, 'write'])).stderr).toMatch(

@@ -7,7 +7,10 @@
  *   far listen NAME LISTENER           says of each number that it is told whether each page holds it
  *   far watch NAME NUMBER MS           reads until that is in all pages, for so long at most: nothing may go back
  *   far look NAME read|write           maps it so, and reads a word of each page
- *   far alone NAME read|write          asks for what is each cluster's own: locks, barriers, waits, wakes, stores; all must be absent
+ *   far alone NAME read|write          asks for what is each cluster's own: a store, which must be absent; to read: locks and barriers, refused
+ *   far count NAME NUMBER              adds 1 to the first word so often, by a load and a store under a range lock
+ *   far meet NAME COUNT ROUNDS         comes to a barrier of COUNT so often; all must have added 1 to the second word before it
+ *   far turns NAME WHOSE ROUNDS        waits until the third word is of it, 0 or 1, adds 1, and wakes the other one
  *   far add NAME NUMBER PAUSE_MS       adds 1 to the first word of each page so often, and says what was there at last
  */
 #include <sys/socket.h>
@@ -137,29 +140,77 @@ static void add(const char *name, uint32_t number, uint32_t pause_ms) {
   printf("{\"adds\":%u,\"last\":%u,\"ns\":%" PRIu64 ",\"longestNs\":%" PRIu64 "}\n", number, was + 1, now_ns() - begin, longest);
 }
 
-static void absent(int32_t errno_, const char *what) {
-  if (errno_ != ODONATA_ENOSYS) die(EXIT_CHECK, "%s: errno %d", what, errno_);
+static void refused(int32_t errno_, int32_t expected, const char *what) {
+  if (errno_ != expected) die(EXIT_CHECK, "%s: errno %d", what, errno_);
 }
 
 static void alone(const char *name, int32_t prot) {
   struct odonata_dataspace ds;
   void *base;
-  uint32_t woken;
   must(odonata_ds_open(name, strlen(name), 0, 0, &ds), "ds_open");
   must(odonata_ds_map_whole(&ds, prot, &base), "ds_map");
   uint32_t *word = base;
-  absent(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_SHARED, 1000), "lock shared");
-  absent(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_EXCLUSIVE, 1000), "lock");
-  absent(odonata_unlock(ds.id, 0, 7), "unlock");
-  absent(odonata_barrier(ds.id, 1, 1, 0, 1000), "barrier");
-  absent(odonata_wait32(word, *word, 1000000), "wait32");
-  absent(odonata_wake(word, 1, &woken), "wake");
-  absent(odonata_sync(ds.id, 0, 0), "sync");
-  printf("{\"absent\":true}\n");
+  refused(odonata_sync(ds.id, 0, 0), ODONATA_ENOSYS, "sync");
+  if (prot == ODONATA_READ) {
+    refused(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_SHARED, 1000), ODONATA_EACCES, "lock shared");
+    refused(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_EXCLUSIVE, 1000), ODONATA_EACCES, "lock");
+    refused(odonata_barrier(ds.id, 1, 1, 0, 1000), ODONATA_EACCES, "barrier");
+    refused(odonata_wait32(word, *word, 1000000), ODONATA_ETIMEDOUT, "wait32");
+  }
+  printf("{\"refused\":true}\n");
+}
+
+static struct odonata_dataspace open_id(const char *name) {
+  struct odonata_dataspace ds;
+  void *base;
+  must(odonata_ds_open(name, strlen(name), 0, 0, &ds), "ds_open");
+  must(odonata_ds_map_whole(&ds, ODONATA_READ_WRITE, &base), "ds_map");
+  words = base;
+  return ds;
+}
+
+static void count(const char *name, uint32_t number) {
+  struct odonata_dataspace ds = open_id(name);
+  uint64_t longest = 0;
+  for (uint32_t i = 0; i < number; i++) {
+    uint64_t at = now_ns();
+    must(odonata_lock(ds.id, 0, 3, ODONATA_LOCK_EXCLUSIVE, -1), "lock");
+    uint32_t was = words[0];
+    usleep(2000);
+    words[0] = was + 1;
+    must(odonata_unlock(ds.id, 0, 3), "unlock");
+    if (now_ns() - at > longest) longest = now_ns() - at;
+  }
+  printf("{\"first\":%u,\"longestNs\":%" PRIu64 "}\n", words[0], longest);
+}
+
+static void meet(const char *name, uint32_t members, uint32_t rounds) {
+  struct odonata_dataspace ds = open_id(name);
+  for (uint32_t round = 0; round < rounds; round++) {
+    __atomic_fetch_add(&words[1], 1, __ATOMIC_SEQ_CST);
+    must(odonata_barrier(ds.id, 7, members, round, -1), "barrier");
+    uint32_t sum = __atomic_load_n(&words[1], __ATOMIC_SEQ_CST);
+    if (sum < members * (round + 1)) die(EXIT_CHECK, "%u after round %u", sum, round);
+  }
+  printf("{\"rounds\":%u}\n", rounds);
+}
+
+static void turns(const char *name, uint32_t whose, uint32_t rounds) {
+  open_id(name);
+  uint32_t *turn = (uint32_t *)&words[2], woken = 0, slept = 0;
+  for (uint32_t round = 0; round < rounds; round++) {
+    for (uint32_t now; (now = __atomic_load_n(turn, __ATOMIC_SEQ_CST)) % 2 != whose; slept++) {
+      int32_t how = odonata_wait32(turn, now, 30000000000);
+      if (how != 0 && how != ODONATA_EAGAIN) die(EXIT_CHECK, "wait32: errno %d", how);
+    }
+    __atomic_fetch_add(turn, 1, __ATOMIC_SEQ_CST);
+    must(odonata_wake(turn, 1, &woken), "wake");
+  }
+  printf("{\"turns\":%u,\"slept\":%u}\n", rounds, slept);
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|alone|add NAME ...");
+  if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|alone|count|meet|turns|add NAME ...");
   if (strcmp(argv[1], "write") == 0 && argc > 5)
     writer(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argc - 6, argv + 6);
   else if (strcmp(argv[1], "listen") == 0 && argc == 4) listener(argv[2], argv[3]);
@@ -167,6 +218,9 @@ int main(int argc, char **argv) {
   else if (strcmp(argv[1], "look") == 0 && argc == 4) look(argv[2], strcmp(argv[3], "write") == 0);
   else if (strcmp(argv[1], "alone") == 0 && argc == 4)
     alone(argv[2], strcmp(argv[3], "write") == 0 ? ODONATA_READ_WRITE : ODONATA_READ);
+  else if (strcmp(argv[1], "count") == 0 && argc == 4) count(argv[2], atoi(argv[3]));
+  else if (strcmp(argv[1], "meet") == 0 && argc == 5) meet(argv[2], atoi(argv[3]), atoi(argv[4]));
+  else if (strcmp(argv[1], "turns") == 0 && argc == 5) turns(argv[2], atoi(argv[3]), atoi(argv[4]));
   else if (strcmp(argv[1], "add") == 0 && argc == 5) add(argv[2], atoi(argv[3]), atoi(argv[4]));
   else die(EXIT_USAGE, "far: unknown words");
   return 0;

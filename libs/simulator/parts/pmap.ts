@@ -335,6 +335,7 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
         this.memory.hear(action.event);
         return;
       case 'removed':
+      case 'desk':
         return;
       case 'deadline':
         this.tellDeadline(action.deadlineMs ?? Number.NEGATIVE_INFINITY);

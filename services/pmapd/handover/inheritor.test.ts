@@ -25,6 +25,7 @@ function inheriting(files: readonly bigint[], code = 'ENOENT') {
       },
     },
     sync: { resume() {} },
+    farDesks: { resume() {} },
     inherit() {},
   } as unknown as Node;
   const inheritor = new Inheritor(node, () => {

@@ -37,7 +37,7 @@ export class Inheritor {
   /** All the rest. */
   finish(snapshot: NodeSnapshot): void {
     const { node } = this;
-    const { memory, sync } = node;
+    const { memory, sync, farDesks } = node;
     const known = new Set(snapshot.dataspaces.map(({ dataspace }) => dataspace));
     for (const dataspace of [...memory.all()]) if (!known.has(dataspace.id)) memory.disown(dataspace);
     const gone = new Set<bigint>();
@@ -64,6 +64,7 @@ export class Inheritor {
     });
     const stay = new Set(sessions);
     for (const session of this.sessions.values()) if (!stay.has(session)) session.close();
+    farDesks.resume(snapshot.sync!.farDesks);
     sync.resume(snapshot.sync!, sessions);
     if (snapshot.handmade === undefined) return;
     const dataspace = (id: bigint) => memory.get(id);

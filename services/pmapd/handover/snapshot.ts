@@ -4,9 +4,12 @@ import { holderWire, ledWire } from '@odonata/coherency/node/lines/shard-snapsho
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
   type DataspaceSnapshotSchema,
+  FarDeskSnapshotSchema,
   type NodeSnapshot,
   NodeSnapshotSchema,
   type SessionSnapshotSchema,
+  type SyncSnapshot,
+  SyncSnapshotSchema,
   type VmspaceSnapshotSchema,
 } from '@odonata/proto/pmap/v1/handover';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
@@ -28,12 +31,12 @@ export function snapshotOf(
   token: (session: Session) => Uint8Array | undefined,
   arenaToken?: Uint8Array,
 ): NodeSnapshot {
-  const { incarnation, lastVmspace, memory, sync, sessions, handmade } = node;
+  const { incarnation, lastVmspace, memory, sync, farDesks, sessions, handmade } = node;
   return create(NodeSnapshotSchema, {
     ...{
       incarnation,
       lastVmspace,
-      sync: sync.snapshot(sessions),
+      sync: syncSnapshot(sync, farDesks, sessions),
       pausedAtMs: BigInt(Math.round(pausedAtMs)),
     },
     dataspaces: [...memory.all()].map(dataspaceSnapshot),
@@ -41,6 +44,16 @@ export function snapshotOf(
     sessions: sessions.map((session) => sessionSnapshot(session, token(session))),
     handmade: lastPart(handmade, arenaToken),
   });
+}
+
+function syncSnapshot(
+  sync: FrozenNode['sync'],
+  farDesks: FrozenNode['farDesks'],
+  sessions: readonly Session[],
+): SyncSnapshot {
+  const snapshot = create(SyncSnapshotSchema, sync.snapshot(sessions));
+  snapshot.farDesks = farDesks.snapshot().map((desk) => create(FarDeskSnapshotSchema, desk));
+  return snapshot;
 }
 
 function dataspaceSnapshot(dataspace: SharedDataspace): MessageInitShape<typeof DataspaceSnapshotSchema> {

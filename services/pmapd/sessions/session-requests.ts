@@ -218,9 +218,9 @@ export class SessionRequests {
       case 'cancelWait':
       case 'wake':
       case 'barrier':
-        // Before who may write it: of what another cluster exports to read as well.
-        if (event.case !== 'cancelWait') this.expectOwn(event.value.dataspace);
-        expectTheirs(event, this.session.spaces.byPid, this.session.open);
+        expectTheirs(event, this.session.spaces.byPid, this.session.open, (id) =>
+          isBorrowed(this.node.memory.get(id)?.name ?? ''),
+        );
         this.node.sync.relay(this.session, request, event);
         return;
       case undefined:
@@ -237,7 +237,7 @@ export class SessionRequests {
   private expectOwn(dataspace: bigint): void {
     const { name = '' } = this.node.memory.get(dataspace) ?? {};
     if (!isBorrowed(name)) return;
-    const reason = `dataspace ${name} is of another cluster: only its pages are known here, no locks, barriers, waits and wakes, and no backing store`;
+    const reason = `dataspace ${name} is of another cluster, and is stored there, if at all: a sync of a program there stores what was written here, too`;
     throw new RpcError(Code.Unimplemented, reason);
   }
 

@@ -6,18 +6,23 @@ import { LockMode } from '@odonata/proto/coherency/v1/coherency';
 import { Foreign, Lie } from './hearsay.ts';
 import type { OpenDataspaces, OpeningProcess } from './open-dataspaces.ts';
 
-/** @throws RpcError PERMISSION_DENIED; Lie */
+/**
+ * @param isForeign of a dataspace of another cluster: who may only read it keeps nobody there waiting
+ * @throws RpcError PERMISSION_DENIED; Lie
+ */
 export function expectTheirs(
   event: SyncEvent,
   processes: ReadonlyMap<bigint, OpeningProcess>,
   open: OpenDataspaces,
+  isForeign: (dataspace: bigint) => boolean,
 ): void {
   switch (event.case) {
     case 'lock': {
       const { owner, dataspace, mode, reclaim } = event.value;
       if (reclaim) throw new Lie('reclaim is for pmap managers');
       // Who may only read keeps nobody from reading.
-      open.expect(processOf(owner, processes), dataspace, mode === LockMode.SHARED ? 'read' : 'write');
+      const reads = mode === LockMode.SHARED && !isForeign(dataspace);
+      open.expect(processOf(owner, processes), dataspace, reads ? 'read' : 'write');
       return;
     }
     case 'unlock':

@@ -11,12 +11,14 @@ import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import { pagesUnder } from '../memory/lock-pages.ts';
 import type { Openings } from '../openings.ts';
 import type { SessionTable } from '../sessions/session-table.ts';
+import type { FarDesks } from './far-desks.ts';
 import type { SyncRelay } from './sync-relay.ts';
 
 /** The node around its lines. */
 export interface AroundLine {
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
+  readonly farDesks: FarDesks;
   readonly sessions: SessionTable;
   readonly openings: Openings;
   readonly rangeNames: RangeNames;
@@ -33,8 +35,12 @@ export function performLine(node: AroundLine, action: NodeAction): void {
     case 'page':
       node.openings.receive(action.event);
       return;
+    case 'desk':
+      node.farDesks.heard(action.letter);
+      return;
     case 'removed':
       node.memory.remove(action.dataspace);
+      node.farDesks.removed(action.dataspace);
       node.rangeNames.forget(action.dataspace);
       return;
     case 'deadline':
@@ -67,9 +73,11 @@ function give(node: AroundLine, routed: RoutedEvent): void {
 export function performSync(node: AroundLine, action: Exclude<RelayAction, { type: 'answer' }>): void {
   switch (action.type) {
     case 'say':
-      node.line.directories?.sendTo(action.shard, action.event);
+      if (!node.farDesks.say(action.shard, action.event))
+        node.line.directories?.sendTo(action.shard, action.event);
       return;
     case 'say-all':
+      if (action.event?.case === 'ownerGone') node.farDesks.ownerGone(action.event.value.owner ?? 0n);
       node.line.directories?.sendAll(action.event);
       return;
     case 'bring':

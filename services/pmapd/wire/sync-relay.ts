@@ -28,8 +28,13 @@ export class SyncRelay {
   private readonly perform: (action: Exclude<RelayAction, { type: 'answer' }>) => void;
   private readonly sessions = new Map<number, AskingSession>();
 
-  constructor(shards: number, perform: (action: Exclude<RelayAction, { type: 'answer' }>) => void) {
-    this.core = new Relay(shards);
+  /** @param farDesk as of `Relay` */
+  constructor(
+    shards: number,
+    perform: (action: Exclude<RelayAction, { type: 'answer' }>) => void,
+    farDesk?: (dataspace: bigint) => number | undefined,
+  ) {
+    this.core = new Relay(shards, farDesk);
     this.perform = perform;
   }
 

@@ -1,5 +1,5 @@
 // What goes into a node's lines to the directory, and what comes out of them.
-import type { DirectoryEvent, Invalidate, Retired } from '@odonata/proto/coherency/v1/coherency';
+import type { DeskLetter, DirectoryEvent, Invalidate, Retired } from '@odonata/proto/coherency/v1/coherency';
 import type { HolderEventInit, HolderWord, RunEvent } from './holder-wire.ts';
 
 /** Streams are numbers that are never used twice. */
@@ -48,6 +48,8 @@ export type NodeAction =
   | { type: 'overheard'; shard: number; event: RunEvent }
   /** An answer to a lock, a wait or a wake, by the leader of these shards. */
   | { type: 'sync'; event: DirectoryEvent['event']; shards: readonly number[] }
+  /** Of the desk of a dataspace of another cluster, or for it (../../desk). */
+  | { type: 'desk'; letter: DeskLetter }
   /** The cluster removed a dataspace. */
   | { type: 'removed'; dataspace: bigint }
   /** The answer to a retire. */

@@ -143,6 +143,9 @@ export class Lines extends Streams {
       case 'barrierResult':
         this.actions.push({ type: 'sync', event, shards: line.shards });
         return;
+      case 'desk':
+        this.actions.push({ type: 'desk', letter: event.value });
+        return;
       case 'removed':
         this.actions.push({ type: 'removed', dataspace: event.value.dataspace });
         return;

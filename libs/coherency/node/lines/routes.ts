@@ -15,13 +15,15 @@ export type RoutedEvent =
   | { part: 'drain'; event: DrainEvent };
 
 /** The others are whoever drives the parts. */
-export type RoutedAction = Exclude<NodeAction, { type: 'page' | 'removed' | 'deadline' }>;
+export type RoutedAction = Exclude<NodeAction, { type: 'page' | 'removed' | 'desk' | 'deadline' }>;
 
 export interface RoutesOptions {
   shards: number;
   relay: Relay;
   /** Dataspaces that the memory knows. */
   dataspaces(): Iterable<{ id: bigint; name: string }>;
+  /** Whether the desk of a dataspace of another cluster can be trusted; undefined: the dataspace is of this one. */
+  farUsable?(dataspace: bigint, nowMs: number): boolean | undefined;
   /** True where a leader was asked to let this node go, and has not answered. */
   isAsked(shard: number): boolean;
 }
@@ -39,7 +41,8 @@ export class NodeRoutes {
    */
   usable(lines: Lines, dataspace: bigint, page: number, nowMs: number): boolean {
     if (!lines.usable(dataspace, page, nowMs)) return false;
-    return !this.o.relay.holdsIn(dataspace) || lines.homeUsable(dataspace, nowMs);
+    if (!this.o.relay.holdsIn(dataspace)) return true;
+    return this.o.farUsable?.(dataspace, nowMs) ?? lines.homeUsable(dataspace, nowMs);
   }
 
   of(action: RoutedAction): RoutedEvent[] {

@@ -29,6 +29,8 @@ export type RelayEvent =
   | { type: 'confirmed'; shards: readonly number[]; sentMs: number }
   /** The leader of a shard buried this node: the locks of its processes there may be others' by now. */
   | { type: 'voided'; shard: number }
+  /** A dataspace is gone, with its desk: nobody waits for that any more. */
+  | { type: 'removed'; dataspace: bigint }
   /** A shard has a leader over a new stream: what was lost with the last one is said again. */
   | { type: 'rejoined'; shard: number; newLeader: boolean }
   /** A process ended. */
@@ -36,7 +38,7 @@ export type RelayEvent =
   | { type: 'session-gone'; session: number };
 
 export type RelayAction =
-  /** To the leader of a shard; lost where there is none. */
+  /** To the leader of a shard, lost where there is none; or to the desk of that number. */
   | { type: 'say'; shard: number; event: HolderEventInit }
   /** To all leaders. */
   | { type: 'say-all'; event: HolderEventInit }

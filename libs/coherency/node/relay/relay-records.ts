@@ -30,10 +30,15 @@ export class RelayRecords {
   protected readonly late = new LateLocks();
   protected readonly barriers = new PassedBarriers();
   protected next = 1n;
+  private readonly farDesk: (dataspace: bigint) => number | undefined;
 
-  /** @param shards of the page space */
-  constructor(shards: number) {
+  /**
+   * @param shards of the page space
+   * @param farDesk of a dataspace whose locks and waiters no shard has, but its home: a number past the last shard
+   */
+  constructor(shards: number, farDesk: (dataspace: bigint) => number | undefined = () => undefined) {
     this.shards = shards;
+    this.farDesk = farDesk;
   }
 
   /** True while a process of this node holds a range of a dataspace. */
@@ -68,9 +73,14 @@ export class RelayRecords {
     );
   }
 
-  /** The shard of a dataspace's locks and waiters. */
+  /** Ranges that a process holds of a dataspace. */
+  heldCount(owner: bigint, dataspace: bigint): number {
+    return this.held.count(owner, dataspace);
+  }
+
+  /** The shard of a dataspace's locks and waiters, or its desk elsewhere. */
   protected homeOf(dataspace: bigint): number {
-    return homeShardOf(dataspace, this.shards);
+    return this.farDesk(dataspace) ?? homeShardOf(dataspace, this.shards);
   }
 
   /** All that is remembered. @param sessions by their place in the snapshot */

@@ -61,6 +61,9 @@ export class Relay extends RelayRecords {
       case 'rejoined':
         this.rejoined(event.shard, event.newLeader, nowMs);
         return;
+      case 'removed':
+        this.removed(event.dataspace);
+        return;
       case 'owner-gone':
         this.ownerGone(event.owner, nowMs);
         return;
@@ -264,7 +267,7 @@ export class Relay extends RelayRecords {
       if (!broughtWithLock || waited) this.bring(asked);
     }
     const { session, request } = asked;
-    const answer = { request, event: { case: 'lock', value: { request, status } } } as const;
+    const answer = { request, event: { case: 'lock', value: { request, status, waited } } } as const;
     this.actions.push({ type: 'answer', session, event: answer });
   }
 
@@ -397,6 +400,40 @@ export class Relay extends RelayRecords {
   protected tellBarriers(isHome: (dataspace: bigint) => boolean, nowMs: number): void {
     for (const word of this.barriers.words(isHome, nowMs))
       this.say(word.dataspace, { case: 'barrierWord', value: { ...word, members: [...word.members] } });
+  }
+
+  private removed(dataspace: bigint): void {
+    for (const { owner } of this.held.of((id) => id === dataspace)) this.held.forget(owner, dataspace);
+    this.unlocks.forget(dataspace);
+    this.withdrawals.heard((id) => id === dataspace);
+    for (const [id, asked] of this.underWay.all()) {
+      if (asked.dataspace !== dataspace) continue;
+      this.underWay.remove(id);
+      this.answerRemoved(asked);
+    }
+  }
+
+  private answerRemoved(asked: UnderWay): void {
+    const { session, request } = asked;
+    const status = SyncStatus.NOT_FOUND;
+    switch (asked.event?.case) {
+      case 'lock': {
+        const event = { request, event: { case: 'lock', value: { request, status } } } as const;
+        this.actions.push({ type: 'answer', session, event });
+        return;
+      }
+      case 'wait':
+        // It looks at its word, and hears there what became of that.
+        this.answerWait(asked, SyncStatus.OK);
+        return;
+      case 'barrier':
+        this.answerBarrier(asked, SyncStatus.BROKEN);
+        return;
+      default: {
+        const event = { request, event: { case: 'wake', value: { request, woken: 0 } } } as const;
+        this.actions.push({ type: 'answer', session, event });
+      }
+    }
   }
 
   private ownerGone(owner: bigint, nowMs: number): void {

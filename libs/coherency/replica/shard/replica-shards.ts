@@ -205,6 +205,9 @@ export abstract class ReplicaShards {
       case 'barrierWord':
         this.leaders.home(event.value.dataspace)?.receive(entry, shardEventOf(event), nowMs);
         return true;
+      case 'desk':
+        this.leaders.home(event.value.dataspace)?.passOn(entry, event.value);
+        return true;
       case 'cancelWait':
       case 'ownerGone': {
         const each: ShardEvent = shardEventOf(event);

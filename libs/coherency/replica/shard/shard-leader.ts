@@ -1,5 +1,6 @@
 // The directory of one shard, for as long as a replica leads it: the machine of pages, the desk of locks and waits, and
 // who of the holders is part of it. It starts by taking the reports of all holders that lived under the last leader.
+import type { DeskLetter } from '@odonata/proto/coherency/v1/coherency';
 import { Directory } from '../../directory/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '../../directory/directory-messages.ts';
 import { isBorrowed, isGateway, isLender } from '../../gateway.ts';
@@ -11,6 +12,7 @@ import type { Dataspace, Dataspaces } from '../dataspaces.ts';
 import type { HolderEntry, HolderTable } from '../holders.ts';
 import type { ReplicaOutbox } from '../outbox.ts';
 import type { Led } from '../replica-messages.ts';
+import { expectOwn, passOn, refusalOf } from './desk-letters.ts';
 import { gatewayMayHave, modeOf } from './gateway-rights.ts';
 import { ParkedEvents } from './parked-events.ts';
 import { type RebuildOptions, type ReportEvent, ShardRebuild } from './rebuild.ts';
@@ -123,9 +125,11 @@ export class ShardLeader {
     holders.send(entry.id, { case: 'led', value: { ...led, report: life !== undefined, ...asked } });
   }
 
+  /** @throws RangeError */
   receive(entry: HolderEntry, event: ShardEvent, nowMs: number): void {
     // What it said before is over.
     if (this.retired.has(entry)) return;
+    expectOwn(entry, event);
     if (!this.rebuilding) {
       if (!this.applyOrWait(entry, event, nowMs)) this.park(entry, event, nowMs + UNKNOWN_MS);
     } else if (event.type === 'lock' && event.ask.reclaim) {
@@ -135,6 +139,11 @@ export class ShardLeader {
       // Answers of before are of no use; requests wait until every report is in.
       this.park(entry, event, Number.POSITIVE_INFINITY);
     }
+  }
+
+  /** For the desk of a dataspace of another cluster, or from there. */
+  passOn(entry: HolderEntry, letter: DeskLetter): void {
+    passOn(entry, letter, this.o);
   }
 
   /** What a holder has of this shard, as it says at an epoch. */
@@ -311,7 +320,10 @@ export class ShardLeader {
     } else if (event.type === 'ack') {
       const { run, version, kind } = event;
       if (this.isOfThisLeader(event.epoch)) this.step({ type: 'ack', holder, run, version, kind });
-    } else this.answer(stepSync(this.sync, holder, event, nowMs));
+    } else {
+      const refusal = refusalOf(entry, event, this.o.dataspaces);
+      this.answer(refusal === undefined ? stepSync(this.sync, holder, event, nowMs) : [refusal]);
+    }
   }
 
   private mayHave({ node, incarnation }: HolderEntry, dataspace: bigint, mode: AccessMode): boolean {

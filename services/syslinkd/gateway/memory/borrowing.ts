@@ -13,7 +13,8 @@ import {
   pageCountOf,
   unreachable,
 } from '@odonata/coherency/page.ts';
-import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { homeShardOf } from '@odonata/coherency/shard.ts';
+import type { DeskLetter, DeskWords, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
@@ -170,6 +171,12 @@ export class Borrowing {
           ...{ type: 'revoked', run: runOf(word.value.pages), lending: Number(word.value.lending) },
         });
         return true;
+      case 'deskAnswered': {
+        const { dataspace, node, words } = word.value;
+        const known = this.knownAs(peer, dataspace);
+        if (known !== undefined && words !== undefined) this.toNode({ dataspace: known.id, node, words });
+        return true;
+      }
       case 'settled': {
         const { pages, lending, gone } = word.value;
         this.step(peer, { type: 'settled', run: runOf(pages), lending: Number(lending), gone });
@@ -352,11 +359,27 @@ export class Borrowing {
     data: Uint8Array,
     as: { lending: number; mode: AccessMode },
   ): void {
-    const known = [...this.byId.values()].find((each) => each.peer === peer && each.homeId === run.dataspace);
+    const known = this.knownAs(peer, run.dataspace);
     if (known !== undefined && run.firstPage + run.pageCount <= pageCountOf(known.sizeBytes))
       this.o.store.write({ ...run, dataspace: known.id }, data);
     this.o.meter(peer).borrowedPages += run.pageCount;
     this.step(peer, { type: 'lent', run, ...as });
+  }
+
+  private knownAs(peer: string, homeId: bigint): Import | undefined {
+    return [...this.byId.values()].find((each) => each.peer === peer && each.homeId === homeId);
+  }
+
+  // Of locks, waits and barriers, which nodes and the home settle among themselves: what is lost they say again.
+  private toNode(letter: { dataspace: bigint; node: string; words: DeskWords }): void {
+    const { directories } = this.holder;
+    directories.sendTo(homeShardOf(letter.dataspace, this.o.holder.shards), { case: 'desk', value: letter });
+  }
+
+  private toHome({ dataspace, node, words }: DeskLetter): void {
+    const each = this.byId.get(dataspace);
+    if (each !== undefined && words !== undefined)
+      this.o.words(each.peer)?.desk('deskAsked', { dataspace: each.homeId, node, words });
   }
 
   // ---- the machines
@@ -387,6 +410,7 @@ export class Borrowing {
         this.imports.delete(borrowedName(each.name, each.peer));
         this.forget(each);
       },
+      letter: (letter) => this.toHome(letter),
       rejoined: (sameLeader) => {
         if (!sameLeader) for (const { words } of this.byId.values()) words.clear();
       },
@@ -459,9 +483,7 @@ export class Borrowing {
       words?.atOnce({ case: 'renew', value: { sentMs: BigInt(action.sentMs) } });
       return;
     }
-    const each = [...this.byId.values()].find((known) => {
-      return known.peer === peer && known.homeId === action.run.dataspace;
-    });
+    const each = this.knownAs(peer, action.run.dataspace);
     const here = { ...action.run, dataspace: each?.id ?? 0n };
     switch (action.type) {
       case 'want':

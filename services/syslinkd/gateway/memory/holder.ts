@@ -5,11 +5,13 @@ import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
 import type { WordAnswer } from '@odonata/coherency/lending/held-words.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
+import type { RelayEvent } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { mayWrite, type PageRun, type PageState, spansOf, unreachable } from '@odonata/coherency/page.ts';
 import type { Arrived } from '@odonata/pmap/wire/arriving.ts';
 import { Directories } from '@odonata/pmap/wire/directories.ts';
 import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
 import type { Transfers } from '@odonata/pmap/wire/transfer.ts';
+import type { DeskLetter } from '@odonata/proto/coherency/v1/coherency';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { PageStore } from './page-store.ts';
@@ -17,6 +19,8 @@ import { PageStore } from './page-store.ts';
 /** Pages of one message to a node. */
 const SENT_PAGES = 64;
 
+/** What a line to the directory says of locks and waits. */
+export type LineEvent = Extract<RelayEvent, { type: 'answered' | 'confirmed' | 'voided' | 'rejoined' }>;
 type Step = Parameters<ShardedHolder['step']>[0];
 
 export interface HolderPorts {
@@ -29,6 +33,10 @@ export interface HolderPorts {
   /** They are lost at their directory, at this version. */
   lost(run: PageRun, version: number): void;
   removed(dataspace: bigint): void;
+  /** Between the nodes that have a borrowed dataspace and its home. */
+  letter?(letter: DeskLetter): void;
+  /** Of locks and waits that were asked for here. */
+  locks?(event: LineEvent): void;
   /** What the directory waits for it says again; another leader may use versions of before anew. */
   rejoined(sameLeader: boolean): void;
   /** The lease of some shard is over. */
@@ -183,6 +191,17 @@ export class GatewayHolder {
         this.stepShard(action.shard, { type: 'rejoin', sameDirectory: action.sameLeader });
         if (action.voided) ports.voided();
         else ports.rejoined(action.sameLeader);
+        if (action.voided) ports.locks?.({ type: 'voided', shard: action.shard });
+        ports.locks?.({ type: 'rejoined', shard: action.shard, newLeader: !action.sameLeader });
+        return;
+      case 'desk':
+        ports.letter?.(action.letter);
+        return;
+      case 'sync':
+        ports.locks?.({ type: 'answered', event: action.event, shards: action.shards });
+        return;
+      case 'confirmed':
+        ports.locks?.(action);
         return;
       case 'resume':
         this.stepShard(action.shard, { type: 'rejoin', sameDirectory: true });
@@ -191,9 +210,7 @@ export class GatewayHolder {
       case 'suspend':
         ports.suspended();
         return;
-      case 'sync':
       case 'retired':
-      case 'confirmed':
       case 'deadline':
         return;
       default:

@@ -28,6 +28,7 @@ import type { PeerMeter } from '../peer-meter.ts';
 import type { Peer, Policy } from '../policy.ts';
 import { HandOver } from './hand-over.ts';
 import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
+import { LentDesk } from './lent-desk.ts';
 import type { PageStore } from './page-store.ts';
 import { returnedAs, runOf, type Word } from './word.ts';
 import type { Words } from './words.ts';
@@ -84,6 +85,7 @@ export class Lending {
   private readonly holder: GatewayHolder;
   private readonly exports = new Map<string, Export>();
   private readonly gives: HandOver;
+  private readonly desk: LentDesk;
   private timer: NodeJS.Timeout | undefined;
   private stopping = false;
 
@@ -92,6 +94,13 @@ export class Lending {
     // As long as its own lease lasts: that is what each of them is told.
     this.machine = new Lender(Number.MAX_SAFE_INTEGER, Math.floor(options.policy().memory / PAGE_BYTES));
     this.gives = new HandOver({ client: options.client, log: options.holder.log });
+    this.desk = new LentDesk({
+      shards: options.holder.shards,
+      life: options.life,
+      may: ({ cluster, dataspace }) => this.mayLock(cluster, dataspace),
+      words: options.words,
+      directories: () => this.holder.directories,
+    });
     this.holder = new GatewayHolder({ ...options.holder, ports: this.ports() });
   }
 
@@ -151,6 +160,7 @@ export class Lending {
 
   private exportAll(): void {
     if (this.stopping) return;
+    this.desk.policyChanged();
     for (const { name, id, sizeBytes } of this.exports.values())
       if (id !== 0n)
         this.step({
@@ -188,6 +198,11 @@ export class Lending {
         this.step({ type: 'returned', peer, run, lending: Number(lending), as }, { run, data });
         return true;
       }
+      case 'deskAsked': {
+        const { dataspace, node, words } = word.value;
+        if (words !== undefined) this.desk.heard({ cluster, dataspace, node }, words, this.holder.leftMs);
+        return true;
+      }
       default:
         return false;
     }
@@ -196,6 +211,7 @@ export class Lending {
   /** What others have is taken back, and what nobody else has goes to nodes, as far as that is possible at all. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.desk.policyChanged();
     for (const { id } of this.exports.values())
       this.step({ type: 'export', dataspace: id, pageCount: 0, to: NOBODY, writers: NOBODY });
     const endMs = monotonicMs() + STOP_MS;
@@ -207,6 +223,7 @@ export class Lending {
 
   close(): void {
     clearTimeout(this.timer);
+    this.desk.close();
     this.gives.close();
     this.holder.close();
   }
@@ -229,6 +246,13 @@ export class Lending {
     const may = ({ lends }: Peer): boolean =>
       lends.has(name) && (mode === 'READ' || lends.get(name) === mode);
     return new Set([...peers.values()].filter(may).map((peer) => peer.name));
+  }
+
+  private mayLock(peer: string, dataspace: bigint): 'NOTHING' | 'READ' | 'WRITE' {
+    const known = [...this.exports.values()].find(({ id }) => id === dataspace);
+    if (this.stopping || known === undefined || known.trouble !== '') return 'NOTHING';
+    if (this.peersOf(known.name, 'WRITE').has(peer)) return 'WRITE';
+    return this.peersOf(known.name).has(peer) ? 'READ' : 'NOTHING';
   }
 
   private offerAll(): void {
@@ -303,6 +327,7 @@ export class Lending {
         this.offerAll();
       },
       rejoined: () => this.step({ type: 'rejoined' }),
+      locks: (event) => this.desk.line(event),
       suspended: () => this.step({ type: 'voided' }),
       voided: () => this.step({ type: 'voided' }),
     };

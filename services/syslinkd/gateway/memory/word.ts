@@ -1,4 +1,6 @@
 // What two gateways say to each other of dataspaces and their pages.
+
+import type { DeskWordsInit } from '@odonata/coherency/desk/desk-wire.ts';
 import type { ReturnedAs } from '@odonata/coherency/lending/lender-messages.ts';
 import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import type { GatewayMemory, LentPages } from '@odonata/proto/syslink/v1/syslink';
@@ -13,7 +15,16 @@ export type WordInit =
   | { case: 'returned'; value: ReturnedPages }
   | { case: 'settled'; value: { pages: PageRun; lending: bigint; gone: boolean } }
   | { case: 'wanted'; value: { pages: PageRun; writing: boolean } }
-  | { case: 'refused'; value: { pages: PageRun; withdrawn: boolean } };
+  | { case: 'refused'; value: { pages: PageRun; withdrawn: boolean } }
+  | { case: 'deskAsked' | 'deskAnswered'; value: GatewayLetter };
+
+/** Of the desk of a dataspace, as its home calls that. */
+export interface GatewayLetter {
+  dataspace: bigint;
+  /** Of the cluster that borrows it. */
+  node: string;
+  words: DeskWordsInit;
+}
 
 interface OfferedDataspace {
   name: string;

@@ -4,11 +4,13 @@ import type { ReturnedAs } from '@odonata/coherency/lending/lender-messages.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Session } from '../session.ts';
-import type { WordInit } from './word.ts';
+import type { GatewayLetter, WordInit } from './word.ts';
 
 /** Pages of one word, and of one that carries their bytes. */
 const RUN_PAGES = 256;
 const LENT_PAGES = 16;
+/** Where so many wait, what is said again anyway is dropped. */
+const LETTERS_MAX = 4_096;
 /** More words than that wait for nobody who reads. */
 export const WAITING_MAX = 65_536;
 
@@ -69,6 +71,11 @@ export class Words {
       const bytes = as === 'WRITTEN' ? { data: data(pages) } : {};
       this.say(() => ({ case: 'returned', value: { pages, ...about, ...bytes } }));
     }
+  }
+
+  /** It may be lost. */
+  desk(what: 'deskAsked' | 'deskAnswered', letter: GatewayLetter): void {
+    if (this.waiting.length < LETTERS_MAX) this.say(() => ({ case: what, value: letter }));
   }
 
   private async flush(): Promise<void> {
