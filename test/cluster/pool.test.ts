@@ -7,6 +7,8 @@ import { TestCluster, until } from './cluster.ts';
 
 const MIB = 2 ** 20;
 const MEMORY = 8 * MIB;
+/** The others take a minute more. */
+const PATTERNS = process.env.ODONATA_LONG ? ['random', 'scan', 'mix'] : ['mix'];
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -55,9 +57,9 @@ async function watched<T>(work: () => Promise<T>): Promise<{ result: T; mostMib:
 }
 
 test('a dataspace of four times the memory of its node, written and read in every way: exact, and never more than there is', async () => {
-  for (const pattern of ['random', 'mix']) {
+  for (const pattern of PATTERNS) {
     const { result, mostMib } = await watched(() =>
-      cluster.json<Result>('node1', 'paging', ['32', '3000', pattern, '1', `pages-${pattern}`]),
+      cluster.json<Result>('node1', 'paging', ['32', '2000', pattern, '1', `pages-${pattern}`]),
     );
     console.log(`${pattern}: most in memory ${mostMib.toFixed(1)} MiB`, JSON.stringify(await pool()));
     expect(result).toMatchObject({ pages: 8_192, wrong_pages: 0 });
@@ -65,21 +67,21 @@ test('a dataspace of four times the memory of its node, written and read in ever
     expect((await cluster.vkctl(['ds', 'rm', `pages-${pattern}`])).code).toBe(0);
   }
   const { givenPages } = await pool();
-  expect(givenPages).toBeGreaterThan(6_000);
+  expect(givenPages).toBeGreaterThan(5_000);
 }, 180_000);
 
 test('private memory of four times what its node has, at its neighbours: exact, and all of it is gone with its process', async () => {
-  for (const pattern of ['random', 'mix']) {
+  for (const pattern of PATTERNS) {
     const { result, mostMib } = await watched(() =>
-      cluster.json<Result>('node1', 'paging', ['32', '3000', pattern, '1']),
+      cluster.json<Result>('node1', 'paging', ['32', '2000', pattern, '1']),
     );
     console.log(`${pattern}: most in memory ${mostMib.toFixed(1)} MiB`, JSON.stringify(await pool()));
     expect(result).toMatchObject({ pages: 8_192, wrong_pages: 0 });
     expect(mostMib).toBeLessThanOrEqual(8.5);
   }
   const { neighbourOuts, neighbourIns, neighbourPages } = await pool();
-  expect(neighbourOuts).toBeGreaterThan(6_000);
-  expect(neighbourIns).toBeGreaterThan(3_000);
+  expect(neighbourOuts).toBeGreaterThan(5_000);
+  expect(neighbourIns).toBeGreaterThan(2_000);
   expect(neighbourPages).toBe(0);
   await until('neighbours have nothing of it', async () =>
     (await nodes()).every(({ stats }) => (stats.pool?.lodgedPages ?? 0) === 0),
@@ -126,4 +128,8 @@ test('pages of a node that dies are gone where they were lodged', async () => {
   await cluster.kill('node1/pmapd');
   expect((await paging.end()).code).not.toBe(0);
   await until('neighbours have nothing of it', async () => (await lodged()) === 0);
+  // The next one is there, and pages as well.
+  expect(await cluster.json<Result>('node1', 'paging', ['12', '4000', 'mix', '6'])).toMatchObject({
+    wrong_pages: 0,
+  });
 }, 180_000);
