@@ -1,5 +1,6 @@
 // The methods of odonata.coherency.v1.DirectoryService.
 import { isBorrowed, isGateway, isHolderOf } from '@odonata/coherency/gateway.ts';
+import { isLodged } from '@odonata/coherency/node/pool/lodged.ts';
 import { fieldRange } from '@odonata/coherency/replica/field.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import type {
@@ -79,7 +80,9 @@ export function directoryHandlers(
   }
 
   // One of another cluster is there, or is made by its gateway.
-  function expectName(name: string, borrows: boolean): void {
+  function expectName(name: string, borrows: boolean, ofNode = false): void {
+    if (isLodged(name) && !ofNode)
+      throw invalidField('name', `dataspace name ${JSON.stringify(name.slice(0, 80))}: only nodes make such`);
     checkName(name, borrows || (isBorrowed(name) && registry.get(name) !== undefined));
   }
 
@@ -124,7 +127,9 @@ export function directoryHandlers(
     async createDataspace(request, ctx) {
       const { name, sizeBytes, creator, creatorIncarnation, exclusive, durable } = request;
       const borrows = ctx.caller.role === Role.GATEWAY;
-      expectName(name, borrows);
+      // A node for itself: on behalf of nobody.
+      const ofNode = ctx.caller.role === Role.PMAPD || ctx.caller === ANYONE;
+      expectName(name, borrows, ofNode && request.requester === undefined);
       if (borrows) expectOfNode(ctx.caller, creator);
       const by = asks(ctx, request.requester);
       type Created = { dataspace: ReturnType<typeof wire>; created: boolean; allowed: Allowed };
@@ -184,7 +189,8 @@ export function directoryHandlers(
 
     listDataspaces({ pageSize, pageToken, requester }, ctx) {
       const by = asks(ctx, requester);
-      const all = registry.list();
+      // Private memory is nobody's dataspace.
+      const all = registry.list().filter((record) => !isLodged(record.name));
       const seen = by.all ? all : all.filter((record) => isSeenBy(record, by));
       const { items, nextPageToken } = pageOf(seen, (r) => r.name, pageSize, pageToken);
       return { dataspaces: items.map(wire), nextPageToken };
@@ -222,7 +228,9 @@ export function directoryHandlers(
     async listLosses({ dataspace, thisReplica, withRuns, firstPage, requester }, ctx) {
       const by = ctx.caller.role === Role.COHD ? THE_SERVICE : asks(ctx, requester);
       const records = dataspace === 0n ? registry.list() : [registry.byId(dataspace)];
-      const known = records.filter((record) => record !== undefined).filter((record) => isSeenBy(record, by));
+      const known = records
+        .filter((record) => record !== undefined)
+        .filter((record) => isSeenBy(record, by) && !isLodged(record.name));
       const asked = { dataspace, withRuns: withRuns && dataspace !== 0n, firstPage };
       const losses = thisReplica
         ? ownLosses(known, service, asked)

@@ -13,6 +13,7 @@ import {
   NameTable,
   type New,
 } from '@odonata/coherency/names/name-table.ts';
+import { isLodged } from '@odonata/coherency/node/pool/lodged.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField, notFound, overQuota } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
@@ -85,9 +86,16 @@ function fitting(load: UnendedLoad, { sizeBytes }: { sizeBytes: bigint }): Unend
   return { ...load, bytes: most(load.bytes), least: most(load.least) };
 }
 
+/** Private memory that is at another node: its node names it. */
+const LODGED = /^~[a-z0-9][a-z0-9.-]{0,62}\/[0-9]{1,20}\/[0-9]{1,20}$/;
+
 /** @param borrowed it is of another cluster, whose gateway names it @throws RpcError INVALID_ARGUMENT */
 export function checkName(name: string, borrowed = false): void {
-  const form = borrowed ? /^[A-Za-z0-9._/-]{1,160}@[a-z0-9][a-z0-9-]{0,30}$/ : /^[A-Za-z0-9._/-]{1,200}$/;
+  const form = isLodged(name)
+    ? LODGED
+    : borrowed
+      ? /^[A-Za-z0-9._/-]{1,160}@[a-z0-9][a-z0-9-]{0,30}$/
+      : /^[A-Za-z0-9._/-]{1,200}$/;
   if (form.test(name)) return;
   throw invalidField(
     'name',

@@ -305,8 +305,8 @@ export function pmapHandlers(
       return { vmspaces, nextPageToken };
     },
 
-    vmspacePread({ vmspace, offset, length }, ctx) {
-      return { data: find(ctx, vmspace, offset, length).pread(Number(offset), length) };
+    async vmspacePread({ vmspace, offset, length }, ctx) {
+      return { data: await find(ctx, vmspace, offset, length).preadAll(Number(offset), length) };
     },
 
     vmspacePwrite({ vmspace, offset, data }, ctx) {
@@ -354,7 +354,7 @@ export function pmapHandlers(
           heapBytes: BigInt(heapBytes()),
           residentBytes: BigInt(residentBytes() ?? 0),
         }),
-        ...(node.pageout?.hasSwap && { pageout: node.pageout.stats }),
+        ...(node.pageout.hasSwap && { pageout: node.pageout.stats }),
         ...(poolStats(node) && { pool: poolStats(node) }),
       };
     },

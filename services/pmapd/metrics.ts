@@ -106,8 +106,28 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   );
 }
 
-function poolMetrics(metrics: Metrics, { dataspacePageout }: Node): void {
-  const { counts } = dataspacePageout;
+function poolMetrics(metrics: Metrics, node: Node): void {
+  const { counts } = node.dataspacePageout;
+  const { counts: ofPrivate } = node.pageout;
+  metrics.gauge(
+    'pool_neighbour_pages',
+    'Private pages of its processes that are at neighbours',
+    () => node.pageout.awayPages,
+  );
+  const lodged = 'Private pages of processes of other nodes that are here';
+  metrics.gauge('pool_lodged_pages', lodged, () => node.lodged.pages);
+  const givenBack = 'Those of them that it gave back, since it needed its frames itself';
+  metrics.counter('pool_given_back_total', givenBack, () => node.lodged.givenBack);
+  metrics.counter(
+    'pool_neighbour_outs_total',
+    'Private pages that went to a neighbour',
+    () => ofPrivate.neighbourOuts,
+  );
+  metrics.counter(
+    'pool_neighbour_ins_total',
+    'Private pages that came back from a neighbour',
+    () => ofPrivate.neighbourIns,
+  );
   metrics.counter(
     'pool_given_pages_total',
     'Pages of dataspaces that neighbours took, since this node was short of frames',
@@ -121,24 +141,24 @@ function poolMetrics(metrics: Metrics, { dataspacePageout }: Node): void {
 
 // Zeros where the node has no swap.
 function pageoutMetrics(metrics: Metrics, { pageout }: Node): void {
-  const counts = () => pageout?.counts;
+  const { counts } = pageout;
   metrics.gauge(
     'pageout_active_pages',
     'Private pages of paged processes that are mapped',
-    () => pageout?.activePages ?? 0,
+    () => pageout.activePages,
   );
   const inactive = 'Those that are out of the page tables, and leave unless they are used';
-  metrics.gauge('pageout_inactive_pages', inactive, () => pageout?.inactivePages ?? 0);
+  metrics.gauge('pageout_inactive_pages', inactive, () => pageout.inactivePages);
   metrics.counter(
     'pageout_activations_total',
     'Inactive pages that were used again',
-    () => counts()?.activations ?? 0,
+    () => counts.activations,
   );
-  metrics.counter('pageouts_total', 'Private pages that were written to swap', () => counts()?.pageouts ?? 0);
-  metrics.counter('pageout_dropped_total', 'Pages of zeros that left', () => counts()?.dropped ?? 0);
-  metrics.counter('swap_ins_total', 'Private pages that came back from swap', () => counts()?.swapIns ?? 0);
+  metrics.counter('pageouts_total', 'Private pages that were written to swap', () => counts.pageouts);
+  metrics.counter('pageout_dropped_total', 'Pages of zeros that left', () => counts.dropped);
+  metrics.counter('swap_ins_total', 'Private pages that came back from swap', () => counts.swapIns);
   const refaults = 'Those of them that had better stayed: before as many others had left as there are frames';
-  metrics.counter('refaults_total', refaults, () => counts()?.refaults ?? 0);
-  metrics.gauge('swap_used_bytes', 'Bytes in swap', () => (pageout?.swap.usedSlots ?? 0) * PAGE_BYTES);
-  metrics.gauge('swap_size_bytes', 'Bytes that swap may have', () => (pageout?.swap.slots ?? 0) * PAGE_BYTES);
+  metrics.counter('refaults_total', refaults, () => counts.refaults);
+  metrics.gauge('swap_used_bytes', 'Bytes in swap', () => (pageout.swap?.usedSlots ?? 0) * PAGE_BYTES);
+  metrics.gauge('swap_size_bytes', 'Bytes that swap may have', () => (pageout.swap?.slots ?? 0) * PAGE_BYTES);
 }

@@ -42,6 +42,7 @@ import { OverdueFaults } from './memory/overdue.ts';
 import { whyWaits } from './memory/why-waits.ts';
 import { Openings } from './openings.ts';
 import { DataspacePageout } from './pageout/dataspace-pageout.ts';
+import { LodgedPages } from './pageout/lodged-pages.ts';
 import { NeighbourNodes } from './pageout/neighbours.ts';
 import { Pageout } from './pageout/pageout.ts';
 import { SwapFile } from './pageout/swap-file.ts';
@@ -85,8 +86,10 @@ export class Node {
   readonly frames: Frames;
   readonly images: Images;
   readonly shortage: Shortage;
-  readonly pageout: Pageout | undefined;
+  readonly pageout: Pageout;
   readonly dataspacePageout: DataspacePageout;
+  /** Private memory of other nodes. */
+  readonly lodged: LodgedPages;
   readonly events: EventLog;
   readonly security: SecurityEvents;
   readonly limits: Limits;
@@ -162,6 +165,7 @@ export class Node {
     );
     this.inspecting = setInterval(() => {
       this.sessions.inspect();
+      if (!this.isStopping) void this.lodged.look(monotonicMs());
       if (!this.frozen) ownTurn({ timer: 'growth' }, () => growth.look())();
       ownTurn({ timer: 'idle' }, () => this.handmade.look(monotonicMs()))();
       if (!this.frozen) ownTurn({ timer: 'images' }, () => this.images.look(monotonicMs()))();
@@ -176,13 +180,15 @@ export class Node {
         process.end(reason);
       },
       makesRoom: (sharedOnly) =>
-        this.dataspacePageout.canMakeRoom() || (!sharedOnly && this.pageout?.canMakeRoom() === true),
-      noRoom: () => this.pageout?.noRoom() ?? '',
+        this.dataspacePageout.canMakeRoom() || (!sharedOnly && this.pageout.canMakeRoom()),
+      noRoom: () => this.pageout.noRoom(),
     });
-    this.frames.onRoom = () => this.shortage.relieved();
-    if (config.swapBytes > 0) this.pageout = this.openPageout(config);
+    this.frames.onRoom = () => {
+      this.shortage.relieved();
+      this.pageout.taken();
+    };
     this.frames.onTaken = () => {
-      this.pageout?.taken();
+      this.pageout.taken();
       this.dataspacePageout.taken();
     };
     this.handmade = new HandmadeVmspaces({
@@ -224,15 +230,16 @@ export class Node {
       perform: (action) => performMemory(this, action),
       onNoFrames: (reason, dataspace) => this.events.add('memory-refused', reason, { dataspace }),
       onMended: (dataspace, page) => this.sessions.mended(dataspace, page),
-      makesRoom: () => this.dataspacePageout.canMakeRoom(),
+      makesRoom: () =>
+        this.dataspacePageout.canMakeRoom() ||
+        (this.frames.free < this.frames.room(undefined) + 1 && this.pageout.canMakeRoom()),
       onClosed: (dataspace) => this.dataspacePageout.closed(dataspace),
     });
+    const directory = () => this.line.directory;
+    const neighbours = new NeighbourNodes({ node: config.node, log, directory });
+    this.lodged = new LodgedPages({ node: config.node, memory: this.memory, neighbours, log, directory });
     this.dataspacePageout = new DataspacePageout({
-      ...{ frames: this.frames, memory: this.memory },
-      neighbours: new NeighbourNodes({
-        ...{ node: config.node, log },
-        directory: () => this.line.directory,
-      }),
+      ...{ frames: this.frames, memory: this.memory, neighbours, lodged: this.lodged },
       onLooked: () => this.shortage.relieved(),
       onRefused: (reason) => log.debug({ reason }, 'a neighbour takes no pages'),
     });
@@ -242,6 +249,7 @@ export class Node {
       isAsked: (shard) => this.leaving?.isAsked(shard) ?? false,
       farUsable: (dataspace, nowMs) => this.farDesks.usable(dataspace, nowMs),
     });
+    this.pageout = this.openPageout(config);
     const descriptors = new Descriptors();
     const { memory, shortage, events, limits, security, firstPid } = this;
     this.sessions = new SessionTable({
@@ -275,8 +283,16 @@ export class Node {
   }
 
   private openPageout({ swapDir, swapBytes }: PmapdConfig): Pageout {
+    const { frames, memory, name: node, incarnation, log, dataspacePageout: dataspaces } = this;
+    const swap = swapBytes > 0 ? new SwapFile(swapDir || tmpdir(), swapBytes) : undefined;
     return new Pageout({
-      ...{ frames: this.frames, swap: new SwapFile(swapDir || tmpdir(), swapBytes) },
+      ...{ frames, swap, dataspaces },
+      away: {
+        ...{ node, incarnation, memory, frames, log },
+        open: (name, sizeBytes) => this.openings.open(name, sizeBytes, { exclusive: true }),
+        directory: () => this.line.directory,
+        leave: (dataspace, pages) => dataspaces.leave(dataspace, pages),
+      },
       sessions: () => this.sessions,
       short: (short) => this.short(short),
       ended: ({ pid }, reason) => this.ended(pid, reason),
@@ -396,10 +412,10 @@ export class Node {
   async prepareHandOver(waitMs: number): Promise<void> {
     this.handingOver = true;
     const endMs = monotonicMs() + waitMs;
-    this.pageout?.stop();
+    this.pageout.stop();
     this.dataspacePageout.stop();
     for (const session of this.sessions) {
-      await this.pageout?.bringAll(session, () => delay(0));
+      await this.pageout.bringAll(session, () => delay(0));
       session.tellHandingOver();
     }
     const waits = () =>
@@ -437,7 +453,7 @@ export class Node {
     for (const session of this.sessions) session.spaces.unfollow();
     this.handmade.thaw();
     this.handingOver = false;
-    this.pageout?.goOn();
+    this.pageout.goOn();
     this.dataspacePageout.goOn();
     if (!this.frozen) {
       this.memory.unfollow();
@@ -499,7 +515,7 @@ export class Node {
     this.handmade.letGo();
     this.overdue.close();
     this.loopDelay.close();
-    this.pageout?.end();
+    this.pageout.end();
     this.dataspacePageout.end();
     this.farDesks.close();
     this.transfers.close();
@@ -517,7 +533,7 @@ export class Node {
     const sessions = [...this.sessions];
     this.sessions.clear();
     for (const session of sessions) session.close();
-    this.pageout?.end();
+    this.pageout.end();
     this.dataspacePageout.end();
     this.images.close();
     this.line.close();

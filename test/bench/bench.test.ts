@@ -34,6 +34,7 @@ const MANY_PROCESSES: string[] = [
   'handover',
   'identity',
   'locks',
+  'paging',
   'parallel',
   'processes',
   'sequential',

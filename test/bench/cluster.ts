@@ -13,6 +13,11 @@ export interface ClusterOptions {
   directories?: number;
   leaseMs?: number;
   nodeVmspaces?: number | undefined;
+  /** Memory and swap of each node. */
+  framesBytes?: number;
+  swapBytes?: number;
+  /** Memory of node1, where the others have more. */
+  node1Bytes?: number;
   insecure?: boolean;
   overTcp?: boolean;
   /** Virtual kernels without these walls. */
@@ -30,6 +35,9 @@ export async function withCluster<T>(
     directories,
     leaseMs,
     nodeVmspaces,
+    framesBytes,
+    swapBytes,
+    node1Bytes,
     insecure,
     overTcp,
     unconfined,
@@ -42,12 +50,15 @@ export async function withCluster<T>(
   const cluster = `bench-${process.pid}${suffix}`;
   let to: Connection | undefined;
   try {
+    if (node1Bytes !== undefined) process.env.ODONATA_PMAPD_TEST_NODE_BYTES = `node1=${node1Bytes}`;
     const record = await startCluster({
       cluster,
       nodes,
       directories,
       leaseMs,
       nodeVmspaces,
+      framesBytes,
+      swapBytes,
       insecure,
       overTcp,
       unconfined,
@@ -60,6 +71,7 @@ export async function withCluster<T>(
       onProgress: ({ ready, total }) =>
         progress(`a cluster of ${nodes} nodes: ${ready} of ${total} services ready`),
     });
+    delete process.env.ODONATA_PMAPD_TEST_NODE_BYTES;
     to = await connectHere(record);
     return await use(to);
   } finally {

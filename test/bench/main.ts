@@ -10,6 +10,7 @@ import { benchHtml } from './html.ts';
 import { identity } from './identity.ts';
 import { locks } from './locks.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
+import { paging } from './paging.ts';
 import { parallel } from './parallel.ts';
 import type { Part, PartResult } from './part.ts';
 import { processes } from './processes.ts';
@@ -31,6 +32,7 @@ const PARTS: Record<PartName, Part> = {
   handover,
   identity,
   locks,
+  paging,
   parallel,
   processes,
   sequential,

@@ -3,6 +3,7 @@ import type { PagedSpace } from './paged-space.ts';
 
 /** Pages of one turn. */
 const TURN_PAGES = 512;
+const FETCH_PAGES = 64;
 
 /**
  * @param goesOn false once the process is over
@@ -13,9 +14,10 @@ export async function bringSpace(
   pause: () => Promise<void>,
   goesOn: () => boolean,
 ): Promise<boolean> {
-  while (space.aside.size + space.swapped.size > 0) {
+  while (space.aside.size + space.swapped.size + space.away.pages.size > 0) {
+    if (!(await fetchSome(space)) || !goesOn()) return false;
     let left = TURN_PAGES;
-    for (const pages of [space.aside, space.swapped])
+    for (const pages of [space.aside, space.swapped, space.away.fetched])
       for (const page of pages.keys()) {
         if (left === 0) break;
         left--;
@@ -25,6 +27,21 @@ export async function bringSpace(
     if (!goesOn()) return false;
   }
   return true;
+}
+
+// The next pages that are away, in a row.
+async function fetchSome({ away }: PagedSpace): Promise<boolean> {
+  if (away.fetched.size > 0) return true;
+  const [first] = away.pages.keys();
+  if (first === undefined) return true;
+  let count = 1;
+  while (count < FETCH_PAGES && away.pages.has(first + count)) count++;
+  try {
+    await away.take(first, count);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function bring(space: PagedSpace, page: number): boolean {

@@ -14,6 +14,7 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Frames } from '../frames/frames.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
+import type { LodgedPages } from './lodged-pages.ts';
 import type { NeighbourNodes } from './neighbours.ts';
 
 /** Of all frames. */
@@ -29,6 +30,7 @@ export interface DataspacePageoutOptions {
   readonly frames: Frames;
   readonly memory: CoherentMemory;
   readonly neighbours: NeighbourNodes;
+  readonly lodged: LodgedPages;
   /** It is known who has room: who waits for a frame looks again. */
   onLooked(): void;
   /** A neighbour refused pages. */
@@ -83,6 +85,16 @@ export class DataspacePageout {
     return this.pool.mayTake(monotonicMs());
   }
 
+  /** True where there are other nodes, as far as is known. */
+  get hasNeighbours(): boolean {
+    return this.pool.hasNeighbours;
+  }
+
+  /** Asks who has room, where that is not known. */
+  lookAround(): void {
+    if (!this.stopped) this.step({ type: 'look' });
+  }
+
   // Frames that shared pages may still take.
   private get room(): number {
     return this.o.frames.room(undefined);
@@ -108,7 +120,8 @@ export class DataspacePageout {
     if (this.room >= this.low || this.o.memory.residentPages() === 0) return false;
     // It is asked for, where that is not known.
     this.step({ type: 'look' });
-    if (!this.mayTake) return false;
+    // What is lodged here goes back, if nobody else takes it.
+    if (!this.mayTake && this.o.lodged.pages === 0) return false;
     this.lookSoon();
     return true;
   }
@@ -151,8 +164,12 @@ export class DataspacePageout {
     ).unref();
   }
 
+  // What is lodged here leaves before what is ours.
   private residentPages(id: bigint): number {
-    return this.o.memory.get(id)?.file.residentPages ?? 0;
+    const dataspace = this.o.memory.get(id);
+    if (dataspace === undefined) return 0;
+    const { name, file } = dataspace;
+    return this.o.lodged.has(name) ? this.o.frames.total + file.residentPages : file.residentPages;
   }
 
   // What was here before is found some at a time; what comes and goes from then on is told.
@@ -222,7 +239,7 @@ export class DataspacePageout {
   private carryOut(action: PoolAction): void {
     switch (action.type) {
       case 'look':
-        void this.lookAround();
+        void this.list();
         return;
       case 'spare':
         this.counts.spared += action.run.pageCount;
@@ -233,6 +250,7 @@ export class DataspacePageout {
         return;
       case 'stay':
         this.stayedMs = monotonicMs();
+        this.giveBack(action.dataspace, action.pages);
         for (const page of action.pages)
           if (this.o.memory.get(action.dataspace)?.file.has(page)) this.policy.came(action.dataspace, page);
         if (this.room < this.low) this.lookLater();
@@ -242,7 +260,15 @@ export class DataspacePageout {
     }
   }
 
-  private async lookAround(): Promise<void> {
+  // Nobody else has room for them.
+  private giveBack(dataspace: bigint, pages: readonly number[]): void {
+    const { memory, lodged } = this.o;
+    if (this.room >= this.low || !lodged.has(memory.get(dataspace)?.name ?? '')) return;
+    const runs = spansOf([...pages].sort((a, b) => a - b)).map((span) => ({ dataspace, ...span }));
+    lodged.giveBack(dataspace, runs, () => this.taken());
+  }
+
+  private async list(): Promise<void> {
     try {
       const neighbours = await this.o.neighbours.list();
       this.step({ type: 'neighbours', neighbours });

@@ -24,7 +24,15 @@ export class NeighbourNodes {
     this.o = options;
   }
 
-  /** Those that live. @throws RpcError */
+  /** Holders of the directory, also those whose streams broke just now. @throws RpcError */
+  async living(): Promise<{ node: string; incarnation: bigint; transferAddress: string }[]> {
+    const { holders } = await this.o
+      .directory()
+      .listHolders({ pageSize: LISTED_MAX }, { deadlineMs: LIST_MS });
+    return holders;
+  }
+
+  /** Those that are there. @throws RpcError */
   async list(): Promise<(Neighbour & { node: string; incarnation: bigint })[]> {
     const { directory, node } = this.o;
     const { holders } = await directory().listHolders({ pageSize: LISTED_MAX }, { deadlineMs: LIST_MS });
@@ -45,10 +53,26 @@ export class NeighbourNodes {
     pages: { dataspace: string; runs: PageRun[] },
     deadlineMs: number,
   ): Promise<number> {
+    const { roomPages } = await this.client(address).adopt(
+      { ...pages, whole: true, forRoom: true },
+      { deadlineMs },
+    );
+    return Number(roomPages);
+  }
+
+  /** @throws RpcError where that node takes them not back */
+  async giveBack(
+    address: string,
+    pages: { dataspace: string; runs: PageRun[] },
+    deadlineMs: number,
+  ): Promise<void> {
+    await this.client(address).adopt({ ...pages, whole: true, back: true }, { deadlineMs });
+  }
+
+  private client(address: string): Client<typeof TransferService> {
     const client = this.clients.get(address) ?? createClient(TransferService, address, { log: this.o.log });
     this.clients.set(address, client);
-    const { roomPages } = await client.adopt({ ...pages, whole: true, forRoom: true }, { deadlineMs });
-    return Number(roomPages);
+    return client;
   }
 
   close(): void {

@@ -1,5 +1,5 @@
-// Private memory of one process whose pages may leave: each is in its memory file, aside (inactive), in swap, or was never
-// touched. Whatever is in none of them is zeros.
+// Private memory of one process whose pages may leave: each is in its memory file, aside (inactive), in swap, away (at a
+// neighbour), or was never touched. Whatever is in none of them is zeros.
 import { readSync, writeSync } from 'node:fs';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
@@ -8,6 +8,7 @@ import { allocate, hasData, punchHole } from '@odonata/userfault/libc.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Charge } from '../frames/charge.ts';
 import { isFull } from '../frames/exhausted.ts';
+import type { AwayPages } from './away-pages.ts';
 import type { SwapFile } from './swap-file.ts';
 
 const ZEROS = Buffer.alloc(PAGE_BYTES);
@@ -57,13 +58,21 @@ export class PagedSpace {
   scanned = 0;
   /** The page after the one that came last. */
   nextPage = -1;
-  private readonly swap: SwapFile;
+  /** Pages that neighbours have. */
+  readonly away: AwayPages;
+  private readonly swap: SwapFile | undefined;
 
-  constructor(vmspace: PagedMemory, session: PagedSession, base: bigint, swap: SwapFile) {
+  constructor(
+    vmspace: PagedMemory,
+    session: PagedSession,
+    base: bigint,
+    { swap, away }: { swap: SwapFile | undefined; away: AwayPages },
+  ) {
     this.vmspace = vmspace;
     this.session = session;
     this.base = base;
     this.swap = swap;
+    this.away = away;
   }
 
   get pageCount(): number {
@@ -112,19 +121,29 @@ export class PagedSpace {
     return false;
   }
 
-  /** An inactive page leaves. @returns where it is; undefined: swap is full, and it stays */
-  evict(page: number, leftBefore: number): 'swap' | 'zeros' | undefined {
+  /** An inactive page leaves. @returns where it is; undefined: nobody takes it, and it stays */
+  evict(page: number, leftBefore: number): 'swap' | 'zeros' | 'away' | undefined {
     const bytes = this.aside.get(page);
     if (bytes === undefined) return undefined;
     if (bytes.equals(ZEROS)) {
       this.aside.delete(page);
       return 'zeros';
     }
-    const slot = this.swap.put(bytes);
-    if (slot === undefined) return undefined;
+    const slot = this.swap?.put(bytes);
+    if (slot !== undefined) this.swapped.set(page, { slot, leftBefore });
+    else if (!this.away.put(page, bytes, leftBefore)) return undefined;
     this.aside.delete(page);
+    return slot === undefined ? 'away' : 'swap';
+  }
+
+  /** Puts one that came back from a neighbour into swap. @returns false: there is no room, or no swap */
+  swapFetched(page: number, leftBefore: number): boolean {
+    const bytes = this.away.fetched.get(page);
+    const slot = bytes === undefined ? undefined : this.swap?.put(bytes);
+    if (slot === undefined) return false;
     this.swapped.set(page, { slot, leftBefore });
-    return 'swap';
+    this.away.delete(page);
+    return true;
   }
 
   /**
@@ -133,10 +152,10 @@ export class PagedSpace {
    */
   bring(page: number): boolean {
     const swapped = this.swapped.get(page);
-    let bytes = this.aside.get(page);
+    let bytes = this.aside.get(page) ?? this.away.fetched.get(page);
     if (bytes === undefined && swapped !== undefined) {
       bytes = Buffer.allocUnsafe(PAGE_BYTES);
-      this.swap.get(swapped.slot, bytes);
+      this.swap!.get(swapped.slot, bytes);
     }
     const put = (fd: number): boolean => {
       if (bytes === undefined) return allocate(fd, page * PAGE_BYTES, PAGE_BYTES) === 0;
@@ -152,9 +171,10 @@ export class PagedSpace {
     };
     if (this.vmspace.withDescriptor(put) !== true) return false;
     this.aside.delete(page);
+    this.away.delete(page);
     if (swapped !== undefined) {
       this.swapped.delete(page);
-      this.swap.free(swapped.slot);
+      this.swap!.free(swapped.slot);
     }
     return true;
   }
@@ -171,6 +191,13 @@ export class PagedSpace {
     this.wake(page);
   }
 
+  /** The same of pages that are away, as they are there. @throws RpcError */
+  async overlayAway(offset: number, bytes: Uint8Array): Promise<void> {
+    const last = Math.floor((offset + bytes.length - 1) / PAGE_BYTES);
+    for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++)
+      if (this.away.pages.has(page)) this.lay(page, await this.away.look(page), offset, bytes);
+  }
+
   /** Bytes of pages that are not in the memory file, over what was read of it. */
   overlay(offset: number, bytes: Uint8Array): void {
     if (this.aside.size + this.swapped.size === 0) return;
@@ -180,30 +207,35 @@ export class PagedSpace {
     for (let page = first; page <= last; page++) {
       const [aside, swapped] = [this.aside.get(page), this.swapped.get(page)];
       if (aside !== undefined) whole.set(aside);
-      else if (swapped !== undefined) this.swap.get(swapped.slot, whole);
+      else if (swapped !== undefined) this.swap!.get(swapped.slot, whole);
       else continue;
-      const from = Math.max(0, offset - page * PAGE_BYTES);
-      const to = Math.min(PAGE_BYTES, offset + bytes.length - page * PAGE_BYTES);
-      bytes.set(whole.subarray(from, to), page * PAGE_BYTES + from - offset);
+      this.lay(page, whole, offset, bytes);
     }
+  }
+
+  private lay(page: number, whole: Buffer, offset: number, bytes: Uint8Array): void {
+    const from = Math.max(0, offset - page * PAGE_BYTES);
+    const to = Math.min(PAGE_BYTES, offset + bytes.length - page * PAGE_BYTES);
+    bytes.set(whole.subarray(from, to), page * PAGE_BYTES + from - offset);
   }
 
   /** True where bytes of a range are not in the memory file. */
   isElsewhere(offset: number, lengthBytes: number): boolean {
     const last = Math.floor((offset + lengthBytes - 1) / PAGE_BYTES);
     for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++)
-      if (this.aside.has(page) || this.swapped.has(page)) return true;
+      if (this.aside.has(page) || this.swapped.has(page) || this.away.pages.has(page)) return true;
     return false;
   }
 
   /** Nobody needs what is there of some pages beside their memory file. */
   forget(firstPage: number, pageCount: number): void {
-    for (const page of [...this.aside.keys(), ...this.swapped.keys()]) {
+    for (const page of [...this.aside.keys(), ...this.swapped.keys(), ...this.away.pages.keys()]) {
       if (page < firstPage || page >= firstPage + pageCount) continue;
       this.aside.delete(page);
       const swapped = this.swapped.get(page);
-      if (swapped !== undefined) this.swap.free(swapped.slot);
+      if (swapped !== undefined) this.swap!.free(swapped.slot);
       this.swapped.delete(page);
+      this.away.delete(page);
     }
   }
 }

@@ -8,15 +8,19 @@
 // zeros that is in swap. It is asked first, and nothing of it leaves before it has answered.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { PageoutPolicy, type PageoutStep } from '@odonata/coherency/node/pageout/pageout.ts';
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES, type PageSpan } from '@odonata/coherency/page.ts';
 import type { PageoutStatsSchema } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Frames } from '../frames/frames.ts';
 import type { Short } from '../frames/shortage.ts';
 import { AskedProcesses } from './asked-processes.ts';
+import { AwayFaults } from './away-faults.ts';
+import { type AwayOptions, AwayPages } from './away-pages.ts';
 import { bringSpace } from './bring-all.ts';
+import type { DataspacePageout } from './dataspace-pageout.ts';
 import { type PagedMemory, type PagedSession, PagedSpace } from './paged-space.ts';
 import { SwapError, type SwapFile } from './swap-file.ts';
+import { takeBack } from './take-back.ts';
 
 /** Of all frames. */
 const LOW_PART = 1 / 16;
@@ -28,6 +32,8 @@ const INACTIVE_MAX = 4_096;
 const TURN_PAGES = 512;
 /** Pages that are taken out of the page tables at once. */
 const RUN_PAGES = 64;
+/** Private pages that are on their way to neighbours. */
+const AWAY_MAX = 1_024;
 /** Pages that come along for who goes through them in order. */
 const AHEAD_PAGES = 8;
 
@@ -37,11 +43,17 @@ export interface PageoutCounts {
   dropped: number;
   swapIns: number;
   refaults: number;
+  neighbourOuts: number;
+  neighbourIns: number;
 }
 
 export interface PageoutOptions {
   readonly frames: Frames;
-  readonly swap: SwapFile;
+  /** Absent: the node has none. */
+  readonly swap: SwapFile | undefined;
+  /** Pages of dataspaces, which private ones become that leave for a neighbour. */
+  readonly dataspaces: Pick<DataspacePageout, 'mayTake' | 'leavingPages' | 'hasNeighbours' | 'lookAround'>;
+  readonly away: AwayOptions;
   sessions(): Iterable<PagedSession>;
   short(short: Short): void;
   /** A process is over its quota. */
@@ -49,12 +61,16 @@ export interface PageoutOptions {
 }
 
 export class Pageout {
-  readonly counts: PageoutCounts = { activations: 0, pageouts: 0, dropped: 0, swapIns: 0, refaults: 0 };
-  readonly swap: SwapFile;
+  readonly counts: PageoutCounts = {
+    ...{ activations: 0, pageouts: 0, dropped: 0, swapIns: 0, refaults: 0 },
+    ...{ neighbourOuts: 0, neighbourIns: 0 },
+  };
+  readonly swap: SwapFile | undefined;
   private readonly o: PageoutOptions;
   private readonly policy: PageoutPolicy;
   private readonly spaces = new Map<bigint, PagedSpace>();
   private readonly asked: AskedProcesses;
+  private readonly awayFaults: AwayFaults;
   private looking = false;
   private stopped = false;
   private readonly low: number;
@@ -64,6 +80,12 @@ export class Pageout {
     this.o = options;
     this.swap = options.swap;
     this.asked = new AskedProcesses(options);
+    this.awayFaults = new AwayFaults({
+      came: (space, page, address, along) => this.cameBack(space, page, address, along),
+      lost: (space, address, reason) => this.refuse(space, address, reason),
+      short: (space, page, address) => this.short(space, page, address),
+      lives: (space) => this.spaces.get(space.vmspace.id) === space,
+    });
     const { total } = options.frames;
     this.low = Math.floor(total * LOW_PART);
     this.high = Math.floor(total * HIGH_PART);
@@ -71,7 +93,7 @@ export class Pageout {
   }
 
   get hasSwap(): boolean {
-    return this.swap.slots > 0;
+    return this.swap !== undefined;
   }
 
   get activePages(): number {
@@ -90,10 +112,23 @@ export class Pageout {
       ...{ activations: BigInt(activations), pageouts: BigInt(pageouts), droppedPages: BigInt(dropped) },
       ...{ swapIns: BigInt(swapIns), refaults: BigInt(refaults) },
       ...{
-        swapUsedBytes: BigInt(this.swap.usedSlots * PAGE_BYTES),
-        swapBytes: BigInt(this.swap.slots * PAGE_BYTES),
+        swapUsedBytes: BigInt((this.swap?.usedSlots ?? 0) * PAGE_BYTES),
+        swapBytes: BigInt((this.swap?.slots ?? 0) * PAGE_BYTES),
       },
     };
+  }
+
+  /** Private pages that are at neighbours. */
+  get awayPages(): number {
+    let pages = 0;
+    for (const { away } of this.spaces.values()) pages += away.pages.size;
+    return pages;
+  }
+
+  // Pages that may leave now.
+  private get roomElsewhere(): number {
+    const { mayTake, leavingPages } = this.o.dataspaces;
+    return (this.swap?.freeSlots ?? 0) + (mayTake ? Math.max(0, AWAY_MAX - leavingPages) : 0);
   }
 
   /** Frames were taken. */
@@ -115,12 +150,17 @@ export class Pageout {
   private look(): void {
     const { frames } = this.o;
     if (this.stopped || frames.free >= this.high) return;
+    if (this.swap === undefined) {
+      this.o.dataspaces.lookAround();
+      // It is alone, and has no swap.
+      if (!this.o.dataspaces.hasNeighbours) return;
+    }
     for (const space of this.spaces.values()) this.scan(space);
     this.perform(this.policy.age((id) => this.overdraftOf(id)));
     if (frames.free >= this.low) return;
-    this.asked.askSome();
+    if (this.roomElsewhere > 0) this.asked.askSome();
     const before = frames.free;
-    this.reclaim(Math.min(TURN_PAGES, this.high - before));
+    this.reclaim(Math.min(TURN_PAGES, this.high - before - this.o.dataspaces.leavingPages));
     if (frames.free > before && frames.free < this.high) this.lookSoon();
   }
 
@@ -133,7 +173,9 @@ export class Pageout {
   canMakeRoom(): boolean {
     // Another pmap manager is about to see to it.
     if (this.stopped) return true;
-    if (this.swap.freeSlots === 0) return false;
+    if (this.swap === undefined) this.o.dataspaces.lookAround();
+    if (this.o.dataspaces.leavingPages > 0) return true;
+    if (this.roomElsewhere === 0) return false;
     if (!this.asked.askSome()) return true;
     if (this.policy.activePages + this.policy.inactivePages > 0) {
       this.lookSoon();
@@ -144,7 +186,9 @@ export class Pageout {
 
   /** Why pages do not leave, where they cannot. */
   noRoom(): string {
-    return this.swap.freeSlots > 0 ? '' : ` and its swap is full (vkctl up --node-swap gives more)`;
+    return this.swap === undefined || this.swap.freeSlots > 0
+      ? ''
+      : ` and its swap is full (vkctl up --node-swap gives more)`;
   }
 
   // ---- who is paged
@@ -152,7 +196,8 @@ export class Pageout {
   /** The virtual kernel fills no page of it by itself any more. @returns false: it was not asked, or too long ago */
   answered(session: PagedSession, vmspace: PagedMemory, base: bigint): boolean {
     if (!this.asked.delete(vmspace.id) || this.stopped) return false;
-    const space = new PagedSpace(vmspace, session, base, this.swap);
+    const away = new AwayPages(this.o.away, vmspace.id, vmspace.sizeBytes);
+    const space = new PagedSpace(vmspace, session, base, { swap: this.swap, away });
     this.spaces.set(vmspace.id, space);
     vmspace.paged = space;
     this.policy.open(vmspace.id);
@@ -186,6 +231,7 @@ export class Pageout {
     this.spaces.delete(vmspace.id);
     this.policy.close(vmspace.id);
     space.forget(0, space.pageCount);
+    void space.away.close();
     vmspace.paged = undefined;
     // What its virtual kernel gives back soon is what it filled itself.
     space.session.privateFrames.settle(space.lent);
@@ -205,7 +251,7 @@ export class Pageout {
 
   /** @returns how many frames are free for it */
   private reclaim(want: number, overdraftOf = (id: bigint) => this.overdraftOf(id)): void {
-    const pages = Math.min(want, this.swap.freeSlots);
+    const pages = Math.min(want, this.roomElsewhere);
     if (pages > 0 && !this.stopped) this.perform(this.policy.reclaim(pages, overdraftOf));
   }
 
@@ -227,17 +273,26 @@ export class Pageout {
         for (let each = page; each < page + count; each++) this.policy.gone(id, each);
       i += count;
     }
+    for (const { away } of this.spaces.values()) away.flush();
+  }
+
+  // Pages that left so far.
+  private get left(): number {
+    const { pageouts, dropped, neighbourOuts } = this.counts;
+    return pageouts + dropped + neighbourOuts;
   }
 
   private evict(space: PagedSpace, page: number): void {
     const { counts } = this;
-    const where = space.evict(page, counts.pageouts + counts.dropped);
+    if ((this.swap?.freeSlots ?? 0) === 0) space.away.open();
+    const where = space.evict(page, this.left);
     if (where === undefined) {
       // It was not taken out, or has nowhere to go: it stays.
       if (space.aside.has(page)) this.bringBack(space, page);
       return;
     }
     if (where === 'swap') counts.pageouts++;
+    else if (where === 'away') counts.neighbourOuts++;
     else counts.dropped++;
     space.lent++;
     space.session.privateFrames.lend(1);
@@ -283,7 +338,12 @@ export class Pageout {
       space.release(page);
       return;
     }
-    const refused = space.swapped.has(page) ? undefined : this.overQuota(space);
+    if (space.away.pages.has(page) && !space.away.fetched.has(page)) {
+      this.awayFaults.serve(space, page, address);
+      return;
+    }
+    const isBack = space.swapped.has(page) || space.away.pages.has(page);
+    const refused = isBack ? undefined : this.overQuota(space);
     if (refused !== undefined) this.refuse(space, address, refused);
     else if (!this.bringNew(space, page)) this.short(space, page, address);
     else {
@@ -293,7 +353,20 @@ export class Pageout {
     }
   }
 
-  // A page in swap, or one that was never touched.
+  // Pages that were away are here, without frames.
+  private cameBack(space: PagedSpace, page: number, address: bigint, along: readonly number[]): void {
+    this.serve(space, page, address);
+    for (const each of along) {
+      const bytes = space.away.fetched.get(each);
+      if (bytes === undefined) continue;
+      if (this.o.frames.free > this.low && this.bringNew(space, each)) space.nextPage = each + 1;
+      else space.away.put(each, bytes, this.left);
+    }
+    space.away.flush();
+    this.taken();
+  }
+
+  // A page in swap, one that came back, or one that was never touched.
   private bringNew(space: PagedSpace, page: number): boolean {
     const { privateFrames } = space.session;
     // Nothing leaves any more, and nobody is refused for that.
@@ -302,17 +375,16 @@ export class Pageout {
       this.reclaim(TURN_PAGES / 8);
       if (privateFrames.take(1) === 0) return false;
     }
-    const swapped = space.swapped.get(page);
+    const [swapped, away] = [space.swapped.get(page), space.away.pages.get(page)];
     if (!space.bring(page)) {
       privateFrames.lend(1);
       return false;
     }
     space.lent--;
-    if (swapped !== undefined) {
-      this.counts.swapIns++;
-      const left = this.counts.pageouts + this.counts.dropped - swapped.leftBefore;
-      if (left <= this.o.frames.total) this.counts.refaults++;
-    }
+    if (swapped !== undefined) this.counts.swapIns++;
+    else if (away !== undefined) this.counts.neighbourIns++;
+    const before = (swapped ?? away)?.leftBefore;
+    if (before !== undefined && this.left - before <= this.o.frames.total) this.counts.refaults++;
     this.policy.came(space.vmspace.id, page);
     space.wake(page);
     return true;
@@ -323,17 +395,18 @@ export class Pageout {
     const end = Math.min(firstPage + AHEAD_PAGES, Math.ceil(firstPage / 16) * 16);
     for (let page = firstPage; page < end; page++) {
       if (this.o.frames.free <= this.low || space.aside.has(page) || space.isResident(page)) return;
+      if (space.away.pages.has(page)) return;
       if (!space.swapped.has(page) && this.overQuota(space) !== undefined) return;
       if (!this.bringNew(space, page)) return;
       space.nextPage = page + 1;
     }
   }
 
-  private overQuota({ vmspace, swapped }: PagedSpace): string | undefined {
+  private overQuota({ vmspace, swapped, away }: PagedSpace): string | undefined {
     const { charge } = vmspace;
-    if (charge.frames + swapped.size < charge.quotaFrames) return undefined;
+    if (charge.frames + swapped.size + away.pages.size < charge.quotaFrames) return undefined;
     const quota = `${(charge.quotaFrames * PAGE_BYTES) / 2 ** 20} MiB`;
-    return `out of memory: it touched more than its quota of ${quota}, in memory and in swap (raise it with --memory)`;
+    return `out of memory: it touched more than its quota of ${quota}, in memory, in swap and at neighbours (raise it with --memory)`;
   }
 
   private refuse({ vmspace }: PagedSpace, address: bigint, reason: string, signal = 'SIGKILL'): void {
@@ -355,6 +428,34 @@ export class Pageout {
     });
   }
 
+  // ---- a neighbour gives back what it had
+
+  /** Takes private pages back that a neighbour had. @returns false: there is no room for them, and their process ends */
+  async takeBack(dataspace: string, runs: readonly PageSpan[], by: string): Promise<boolean> {
+    const space = [...this.spaces.values()].find(({ away }) => away.name === dataspace);
+    if (space === undefined) return true;
+    const lives = (): boolean => this.spaces.get(space.vmspace.id) === space;
+    const ports = {
+      lives,
+      place: (page: number) => this.place(space, page),
+      flush: () => space.away.flush(),
+    };
+    if (await takeBack(space, runs, ports)) return true;
+    if (!lives()) return true;
+    const { vmspace, session } = space;
+    const reason = `out of memory: ${by} needs the frames back that it had for this process, and there is no room here, in swap, or at another node (vkctl up --node-memory gives a node more)`;
+    this.o.ended(vmspace, reason);
+    session.endForFrames(vmspace.id, reason);
+    return false;
+  }
+
+  // Its bytes are here, without a frame.
+  private place(space: PagedSpace, page: number): boolean {
+    if (space.swapFetched(page, this.left)) return true;
+    if (this.o.frames.free > this.low && this.bringNew(space, page)) return true;
+    return this.o.dataspaces.mayTake && space.away.put(page, space.away.fetched.get(page)!, this.left);
+  }
+
   // ---- another pmap manager
 
   /**
@@ -366,9 +467,13 @@ export class Pageout {
       const { vmspace } = space;
       const goesOn = () => this.spaces.get(vmspace.id) === space;
       if (space.session !== session || !goesOn()) continue;
-      if (await bringSpace(space, pause, goesOn)) this.unpage(space, session);
+      if (await bringSpace(space, pause, goesOn)) {
+        this.unpage(space, session);
+        await space.away.close();
+      }
       if (!goesOn()) continue;
-      const reason = 'another pmap manager goes on, and what it has in swap cannot be brought back';
+      const reason =
+        'another pmap manager goes on, and what it has in swap or at neighbours cannot be brought back';
       this.o.ended(vmspace, reason);
       session.endForFrames(vmspace.id, reason);
       this.close(vmspace);
@@ -397,6 +502,6 @@ export class Pageout {
 
   end(): void {
     this.stop();
-    this.swap.close();
+    this.swap?.close();
   }
 }

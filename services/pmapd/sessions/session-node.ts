@@ -43,7 +43,7 @@ export interface SessionNode {
   };
   readonly line: { interest(dataspace: MappedDataspace): void };
   /** Undefined: it has no swap. */
-  readonly pageout: { covered(vmspace: Vmspace, address: bigint, lengthBytes: bigint): void } | undefined;
+  readonly pageout: { covered(vmspace: Vmspace, address: bigint, lengthBytes: bigint): void };
   short(short: Short, sharedOnly?: boolean): void;
   endedForMemory(vmspace: Vmspace, reason: string): void;
   readonly watches: Watches;

@@ -191,7 +191,7 @@ export class SessionVmspaces {
     if (vmspace.entries.overlapping(address, end).length > 0)
       throw new RpcError(Code.AlreadyExists, 'the range overlaps another mapping; unmap that first');
     const linearOffset = linearOffsetOf(value, vmspace.sizeBytes);
-    this.node.pageout?.covered(vmspace, address, lengthBytes);
+    this.node.pageout.covered(vmspace, address, lengthBytes);
     this.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable, linearOffset });
   }
 

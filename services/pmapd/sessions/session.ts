@@ -34,7 +34,7 @@ const END_MS = 20_000;
 
 /** Its node, which ends it. */
 interface EndingNode extends SessionNode {
-  readonly pageout: Pageout | undefined;
+  readonly pageout: Pageout;
   readonly traces: PageTraces | undefined;
   readonly sessions: SessionKeeper & {
     /** Ends a session that cannot go on. */
@@ -256,7 +256,7 @@ export class Session implements AskingSession {
   /** The virtual kernel fills nothing of a vmspace by itself any more. */
   paged(vmspace: Vmspace, address: bigint): void {
     expectFaultAddress(address);
-    if (this.node.pageout?.answered(this, vmspace, address) === true) return;
+    if (this.node.pageout.answered(this, vmspace, address)) return;
     // Too late, or of another pmap manager: else nobody would fill it.
     this.send({ event: { case: 'pageVmspace', value: { vmspace: vmspace.id, ends: true } } });
   }
@@ -268,7 +268,7 @@ export class Session implements AskingSession {
     const atNs = timeOf(saidNs, this.sinceNs);
     const space = this.vmspaces.get(vmspace);
     const entry = space?.find(address);
-    if (entry === undefined && space !== undefined && this.node.pageout?.fault(space, address) === true) {
+    if (entry === undefined && space !== undefined && this.node.pageout.fault(space, address) === true) {
       this.node.statistics.fault('node', Number(process.hrtime.bigint() - atNs));
       return;
     }
@@ -284,7 +284,7 @@ export class Session implements AskingSession {
   }
 
   destroyVmspace(vmspace: Vmspace, { takeFrames = false } = {}): void {
-    this.node.pageout?.close(vmspace);
+    this.node.pageout.close(vmspace);
     this.privateFrames.ends(vmspace);
     this.spaces.destroy(vmspace, takeFrames);
   }

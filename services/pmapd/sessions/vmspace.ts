@@ -154,12 +154,22 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess, I
     return bytes;
   }
 
+  /** The same, with what is away. @throws RpcError where that cannot be had */
+  async preadAll(offset: number, length: number): Promise<Buffer> {
+    const bytes = this.pread(offset, length);
+    await this.paged?.overlayAway(offset, bytes);
+    return bytes;
+  }
+
   /** @throws RpcError RESOURCE_EXHAUSTED where the tmpfs is full */
   pwrite(offset: number, bytes: Uint8Array): void {
     const fd = this.descriptor();
     if (fd === undefined) return;
     if (this.paged?.isElsewhere(offset, bytes.length))
-      throw tryAgain(Code.Unavailable, `some of that memory of process ${this.pid} is in swap`);
+      throw tryAgain(
+        Code.Unavailable,
+        `some of that memory of process ${this.pid} is in swap, or at another node`,
+      );
     try {
       this.copyImage(fd, offset, bytes.length);
       for (let done = 0; done < bytes.length; )

@@ -39,7 +39,7 @@ export interface AddressSpace {
   entries(): Iterable<Entry>;
   /** In order, those that end behind an address. One without pages: it looked at enough for one turn, up to there. */
   residentRuns(from: number): Iterable<Run>;
-  readPrivate(address: number, bytes: Uint8Array): void;
+  readPrivate(address: number, bytes: Uint8Array): void | Promise<void>;
   /** @throws RpcError RESOURCE_EXHAUSTED */
   writePrivate(address: number, bytes: Uint8Array): void;
   /** Of private memory: pages without a frame. */

@@ -31,7 +31,7 @@ export async function pread(
     const into = bytes.subarray(part.address - address, part.address - address + part.lengthBytes);
     const { dataspace, offsetBytes } = part;
     if (dataspace === undefined) {
-      space.readPrivate(part.address, into);
+      await space.readPrivate(part.address, into);
       continue;
     }
     const { firstPage, pageCount } = pagesOf(offsetBytes, part.lengthBytes);

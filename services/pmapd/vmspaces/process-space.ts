@@ -106,8 +106,8 @@ export class ProcessSpace implements AddressSpace {
     return 0;
   }
 
-  readPrivate(address: number, bytes: Uint8Array): void {
-    bytes.set(this.vmspace.pread(address, bytes.length));
+  async readPrivate(address: number, bytes: Uint8Array): Promise<void> {
+    bytes.set(await this.vmspace.preadAll(address, bytes.length));
   }
 
   writePrivate(address: number, bytes: Uint8Array): void {

@@ -1,6 +1,7 @@
 // Takes copies of pages that another node is about to leave behind.
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
 import { ADOPT_PAGES_MAX } from '@odonata/coherency/node/drain.ts';
+import { lodgerOf } from '@odonata/coherency/node/pool/lodged.ts';
 import type { AccessMode, PageSpan } from '@odonata/coherency/page.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import type { AdoptRequest, TransferService } from '@odonata/proto/pmap/v1/pmap';
@@ -9,11 +10,18 @@ import { shownCaller } from '@odonata/rpc/identity/identity.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
 import type { Node } from '../node.ts';
+import { LODGED_PART } from '../pageout/lodged-pages.ts';
 
 export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>, 'adopt'> {
   return {
-    async adopt({ dataspace: name, runs, whole, forRoom }: AdoptRequest, { caller }) {
+    async adopt({ dataspace: name, runs, whole, forRoom, back }: AdoptRequest, { caller }) {
       if (node.isLeaving) throw new RpcError(Code.FailedPrecondition, `${node.name} is about to leave, too`);
+      if (back) {
+        if (caller.role === Role.GATEWAY)
+          throw new RpcError(Code.PermissionDenied, 'gateways lend no memory');
+        const taken = await node.pageout.takeBack(name, runs, shownCaller(caller));
+        return { pages: taken ? runs.reduce((sum, { pageCount }) => sum + pageCount, 0) : 0 };
+      }
       const { dataspace } = await node.openings.open(name, 0n);
       if (caller.role === Role.GATEWAY && !node.gatewayPages.mayBring(dataspace.id))
         throw new RpcError(Code.PermissionDenied, `${shownCaller(caller)} may not bring pages of ${name}`);
@@ -24,7 +32,7 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
       for (const { firstPage, pageCount } of runs)
         if (firstPage + pageCount > dataspace.pageCount)
           throw invalidField('runs', `runs: dataspace ${name} has ${dataspace.pageCount} pages`);
-      if (forRoom) expectRoom(node, asked);
+      if (forRoom) expectRoom(node, asked, name);
       let pages = 0;
       for (const run of runs)
         for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
@@ -41,8 +49,14 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
 }
 
 // Who is short itself takes nothing, and says so before anything moves.
-function expectRoom(node: Node, pages: number): void {
-  const room = node.roomForOthers;
+function expectRoom(node: Node, pages: number, dataspace: string): void {
+  const { roomForOthers, lodged, limits, frames } = node;
+  if (lodged.has(dataspace) && lodged.pages + pages > frames.total * LODGED_PART) {
+    const reason = `${node.name} has ${lodged.pages} private pages of other nodes, and takes no more than ${Math.floor(frames.total * LODGED_PART)} (vkctl up --node-memory gives a node more)`;
+    limits.count('lodged-pages', `node:${lodgerOf(dataspace)?.node ?? ''}`, reason);
+    throw new RpcError(Code.ResourceExhausted, reason);
+  }
+  const room = roomForOthers;
   if (room >= pages) return;
   const reason = `${node.name} has room for ${room} pages of nodes that are short of frames, not for ${pages}`;
   throw new RpcError(Code.ResourceExhausted, reason);
