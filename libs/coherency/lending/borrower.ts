@@ -28,7 +28,10 @@
 //
 // What was OWNED is returned with what nodes wrote, and home is asked to confirm that. Until it does it is said again on each line, since
 // nobody else has it. Home may answer that it went on without it, or be another gateway, which knows nothing of it: then what nodes wrote is
-// lost, and that is said (`gone`). So it is where a node dies that wrote it: home hears that it is LOST. Pure.
+// lost, and that is said (`gone`). So it is where a node dies that wrote it: home hears that it is LOST.
+//
+// What is owed is owed also where its dataspace is closed here (`debts`): home has it, or says that it has not. Until then nobody here asks for
+// those pages, if the dataspace is opened again. Pure.
 import { guardMs, renewEveryMs } from '../lease.ts';
 import { type PageRun, type PageSpan, spansOf, unreachable } from '../page.ts';
 import { type BorrowedPage, isPlain, newBorrowedPage, suffices } from './borrowed-page.ts';
@@ -67,6 +70,8 @@ export class PageBorrower {
   private readonly nodeLeaseMs: number;
   private readonly pagesMax: number;
   private readonly borrowed = new Map<bigint, Borrowed>();
+  /** OWED pages of dataspaces that were closed. */
+  private readonly debts = new Map<bigint, Map<number, BorrowedPage>>();
   private life: bigint | undefined;
   private isUp = false;
   private leaseMs = 0;
@@ -226,6 +231,8 @@ export class PageBorrower {
     this.forPages((page, number, dataspace) => {
       if (page.home === 'OWED') this.sayReturned(page, number, dataspace, page.owed);
     });
+    for (const [dataspace, pages] of this.debts)
+      for (const [number, page] of pages) this.sayReturned(page, number, dataspace, page.owed);
     this.askAll();
   }
 
@@ -235,6 +242,8 @@ export class PageBorrower {
       if (page.home === 'OWNED') page.orphaned = true;
       if (page.home === 'OWED') this.done(page, number, dataspace, true);
     });
+    for (const [dataspace, pages] of this.debts)
+      for (const [number, page] of [...pages]) this.paid(dataspace, number, page, true);
   }
 
   private lost(): void {
@@ -312,6 +321,7 @@ export class PageBorrower {
   private ask(page: BorrowedPage, number: number, dataspace: bigint): void {
     const { asked, wants, home } = page;
     if (asked === undefined || this.ending || !this.isUp || home === 'OWED') return;
+    if (this.debts.get(dataspace)?.has(number)) return;
     const mode = asked === 'READ' ? 'READ' : 'WRITE';
     if (wants === 'WRITE' || wants === mode) return;
     if (home === 'NONE' && wants === 'NOTHING' && !this.hasRoom()) return;
@@ -528,10 +538,55 @@ export class PageBorrower {
     this.borrowed.delete(dataspace);
     // Whoever uses them has an error by now, or nothing.
     for (const [number, page] of known?.pages ?? []) {
-      const { home, written } = page;
-      if (written && (home === 'OWNED' || home === 'OWED'))
-        this.say({ type: 'gone', run: runOf(dataspace, number) });
-      if (home !== 'NONE') this.forget(page, number, dataspace);
+      if (page.home === 'OWNED') {
+        // Nobody took it from its nodes: whether they wrote it is not known.
+        page.broken = true;
+        if (page.written && !page.orphaned) this.say({ type: 'gone', run: runOf(dataspace, number) });
+        this.owe(page, number, dataspace);
+      } else if (page.home === 'LENT') this.forget(page, number, dataspace);
+      if (page.home === 'OWED') this.debtsOf(dataspace).set(number, page);
+    }
+  }
+
+  private debtsOf(dataspace: bigint): Map<number, BorrowedPage> {
+    const debts = this.debts.get(dataspace) ?? new Map<number, BorrowedPage>();
+    this.debts.set(dataspace, debts);
+    return debts;
+  }
+
+  // Home has it, or went on without it, which of what died here was said before.
+  private paid(dataspace: bigint, number: number, page: BorrowedPage, gone: boolean): void {
+    const debts = this.debtsOf(dataspace);
+    debts.delete(number);
+    if (debts.size === 0) this.debts.delete(dataspace);
+    this.done(page, number, dataspace, gone && page.owed === 'WRITTEN');
+    const known = this.borrowed.get(dataspace)?.pages.get(number);
+    if (known !== undefined) this.answer(known, number, dataspace);
+  }
+
+  private settledDebts({ run, lending, gone }: EventOf<'settled'>): void {
+    const debts = this.debts.get(run.dataspace);
+    for (
+      let number = run.firstPage;
+      debts !== undefined && number < run.firstPage + run.pageCount;
+      number++
+    ) {
+      const page = debts.get(number);
+      if (page?.lending === lending) this.paid(run.dataspace, number, page, gone);
+    }
+  }
+
+  // Of a dataspace that was closed while that was under way nobody has anything but what is owed.
+  private closedMeanwhile(event: Extract<BorrowerEvent, { run: PageRun }>): void {
+    if (event.type !== 'revoked' && event.type !== 'lent') return;
+    const { dataspace, firstPage, pageCount } = event.run;
+    const debts = this.debts.get(dataspace);
+    for (let number = firstPage; number < firstPage + pageCount; number++) {
+      if (debts?.has(number)) continue;
+      const kinds: ReturnedAs[] =
+        event.type === 'revoked' ? ['LOST', 'READ'] : [event.mode === 'WRITE' ? 'UNWRITTEN' : 'READ'];
+      for (const as of kinds)
+        this.say({ type: 'return', run: runOf(dataspace, number), lending: event.lending, as });
     }
   }
 
@@ -551,11 +606,9 @@ export class PageBorrower {
   ): void {
     const { dataspace, firstPage, pageCount } = event.run;
     const known = this.borrowed.get(dataspace);
-    // It was closed while that was under way, and nobody has any of it.
+    if (event.type === 'settled') this.settledDebts(event);
     if (known === undefined) {
-      if (event.type === 'revoked')
-        for (const as of ['LOST', 'READ'] as const)
-          this.actions.push({ type: 'return', run: { ...event.run }, lending: event.lending, as });
+      this.closedMeanwhile(event);
       return;
     }
     if (firstPage + pageCount > known.pageCount)
