@@ -1,7 +1,8 @@
 // What another cluster cannot say: its line is to end.
 import { expect, test } from 'vitest';
-import { PageBorrower, takeBackMsOf } from './borrower.ts';
+import { PageBorrower } from './borrower.ts';
 import type { BorrowerAction } from './borrower-messages.ts';
+import { takeBackMsOf } from './home-lease.ts';
 
 const LEASE_MS = 10_000;
 const run = { dataspace: 7n, firstPage: 0, pageCount: 2 };

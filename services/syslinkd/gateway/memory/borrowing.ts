@@ -1,9 +1,10 @@
 // Dataspaces of other clusters that are mapped in this one: for each a dataspace of this cluster is made, NAME@CLUSTER, whose pages are all
 // this gateway's; nodes get them as libs/coherency/lending/borrower.ts decides.
 import { borrowedName } from '@odonata/coherency/gateway.ts';
-import { PageBorrower, takeBackMsOf } from '@odonata/coherency/lending/borrower.ts';
+import { PageBorrower } from '@odonata/coherency/lending/borrower.ts';
 import type { BorrowerAction, BorrowerEvent } from '@odonata/coherency/lending/borrower-messages.ts';
 import { type HeldWord, HeldWords, type WordAnswer } from '@odonata/coherency/lending/held-words.ts';
+import { takeBackMsOf } from '@odonata/coherency/lending/home-lease.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import {
   type AccessMode,
