@@ -1,5 +1,6 @@
 // docs/limits.md: what is bounded, made from the constants that bound it.
 
+import * as desk from '@odonata/coherency/desk/home-desk.ts';
 import { HELD_MAX, WAITING_MAX } from '@odonata/coherency/locks/range-lock.ts';
 import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/locks/sync-desk.ts';
 import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/locks/waiters.ts';
@@ -138,6 +139,20 @@ const PARTS: Record<string, readonly Row[]> = {
   ],
   'Gateway to other clusters': [
     ['a gateway', 'clusters', count(PEERS_MAX), 'the policy is of no use'],
+    [
+      'a cluster',
+      'nodes with locks or waits of a dataspace, each',
+      count(desk.SESSIONS_MAX),
+      'more of them wait, until there is room',
+    ],
+    ['a cluster', 'its processes with locks or waits here', count(desk.OWNERS_MAX), 'the request is refused'],
+    [
+      'a cluster',
+      'its locks, barriers and waits that wait here',
+      count(desk.WAITING_MAX),
+      'the request is refused',
+    ],
+    ['a cluster', 'ranges that it holds here', count(desk.HELD_MAX), 'the lock is refused'],
     ['a cluster', 'names exported, and names imported', count(EXPORTED_MAX), 'the policy is of no use'],
     ['a cluster', 'requests and circuits a second', '1,000', EXHAUSTED, '`rates.messages`'],
     ['a cluster', 'bytes a second, each way', size(8 * 2 ** 20), 'it waits', '`rates.bytes`'],

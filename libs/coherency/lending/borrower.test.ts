@@ -1,7 +1,8 @@
 // What another cluster cannot say: its line is to end.
 import { expect, test } from 'vitest';
-import { PageBorrower, takeBackMsOf } from './borrower.ts';
+import { PageBorrower } from './borrower.ts';
 import type { BorrowerAction } from './borrower-messages.ts';
+import { takeBackMsOf } from './home-lease.ts';
 
 const LEASE_MS = 10_000;
 const run = { dataspace: 7n, firstPage: 0, pageCount: 2 };
@@ -40,6 +41,61 @@ test('a run is asked for, given and taken back as a run', () => {
   expect(borrower.step({ type: 'alone', run }, 50)).toEqual([
     { type: 'forget', run },
     { type: 'return', run, lending: 5, as: 'READ' },
+  ]);
+});
+
+/** Nodes have page 0 to write. */
+function writing(): PageBorrower {
+  const borrower = joined();
+  const one = { ...run, pageCount: 1 };
+  borrower.step({ type: 'asked', run: one, mode: 'WRITE' }, 20);
+  expect(types(borrower.step({ type: 'lent', run: one, lending: 5, mode: 'WRITE' }, 30))).toEqual(['serve']);
+  return borrower;
+}
+
+const one = { ...run, pageCount: 1 };
+const returned = (as: 'WRITTEN' | 'LOST') => ({ type: 'return', run: one, lending: 5, as });
+
+test('what is on its way home when its dataspace is closed is lost only where home says so', () => {
+  for (const gone of [false, true]) {
+    const borrower = writing();
+    borrower.step({ type: 'drain', dataspace: 7n }, 40);
+    expect(borrower.step({ type: 'alone', run: one }, 50)).toEqual([
+      { type: 'keep', run: one },
+      returned('WRITTEN'),
+    ]);
+    borrower.step({ type: 'lost' }, 60);
+    expect(borrower.step({ type: 'close', dataspace: 7n }, 70)).toEqual([]);
+    // It is said again, and nobody asks for it before home has answered.
+    expect(borrower.step({ type: 'joined', life: 1n }, 80)).toContainEqual(returned('WRITTEN'));
+    borrower.step({ type: 'renewed', sentMs: 80, leaseMs: LEASE_MS }, 85);
+    borrower.step({ type: 'open', dataspace: 7n, pageCount: 4 }, 90);
+    expect(borrower.step({ type: 'asked', run: one, mode: 'READ' }, 95)).toEqual([]);
+    expect(borrower.step({ type: 'revoked', run: one, lending: 6 }, 97)).not.toContainEqual(returned('LOST'));
+    const settled = types(borrower.step({ type: 'settled', run: one, lending: 5, gone }, 100));
+    expect(settled).toEqual([...(gone ? ['gone'] : []), 'forget', 'want']);
+  }
+});
+
+test('what nodes have to write when its dataspace is closed is lost, and home is told so until it has heard', () => {
+  const borrower = writing();
+  expect(borrower.step({ type: 'close', dataspace: 7n }, 40)).toEqual([
+    { type: 'gone', run: one },
+    returned('LOST'),
+  ]);
+  borrower.step({ type: 'lost' }, 50);
+  expect(borrower.step({ type: 'joined', life: 1n }, 60)).toContainEqual(returned('LOST'));
+  expect(types(borrower.step({ type: 'settled', run: one, lending: 5, gone: true }, 70))).toEqual(['forget']);
+  borrower.step({ type: 'lost' }, 80);
+  expect(types(borrower.step({ type: 'joined', life: 1n }, 90))).toEqual(['renew']);
+});
+
+test('what comes for a dataspace that was closed goes back unwritten', () => {
+  const borrower = joined();
+  borrower.step({ type: 'asked', run: one, mode: 'WRITE' }, 20);
+  borrower.step({ type: 'close', dataspace: 7n }, 30);
+  expect(borrower.step({ type: 'lent', run: one, lending: 5, mode: 'WRITE' }, 40)).toEqual([
+    { type: 'return', run: one, lending: 5, as: 'UNWRITTEN' },
   ]);
 });
 

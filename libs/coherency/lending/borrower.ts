@@ -9,17 +9,7 @@
 //
 // Rule: nodes have a page only while the gateway has it of home, under a lease of home. So before it gives a page back it takes it from
 // them (`take`: it asks its own directory for the page to write, and has it `alone` when that is granted); and some time before its lease
-// ends it takes back all that they have:
-//
-//   |<--------------------------- lease of home, from when it was asked for ---------------------------->|
-//   |    pages are given to nodes      |  all is taken back; given is only what  |  nothing  |   guard   |
-//                                      |  keeps the taking waiting               |  is given |
-//                                   takeAtMs                                  serveUntilMs  endMs
-//
-// A node may use what it has for one lease of its own directory once it hears nothing of that, and what it has is gone then
-// (node/lines/routes.ts). Before a page is taken one reader of it may be waited for, who died: that makes two leases from `takeAtMs` to
-// `endMs`, and one from the last page that is given. The same two are for the gateway itself: its directory hears nothing of it for one,
-// and takes from nodes within the other what it had (directory/page-changes.ts).
+// ends it takes back all that they have (home-lease.ts).
 //
 // While a page is being taken the own directory may ask for it for a node that came first, and does one change of a page at a time. What
 // the gateway has of home it gives: that keeps the taking waiting no longer. What it has not, it would have to ask home for, which waits for
@@ -28,67 +18,36 @@
 //
 // What was OWNED is returned with what nodes wrote, and home is asked to confirm that. Until it does it is said again on each line, since
 // nobody else has it. Home may answer that it went on without it, or be another gateway, which knows nothing of it: then what nodes wrote is
-// lost, and that is said (`gone`). So it is where a node dies that wrote it: home hears that it is LOST. Pure.
-import { guardMs, renewEveryMs } from '../lease.ts';
-import { type PageRun, type PageSpan, spansOf, unreachable } from '../page.ts';
-import { type BorrowedPage, isPlain, newBorrowedPage, suffices } from './borrowed-page.ts';
+// lost, and that is said (`gone`). So it is where a node dies that wrote it: home hears that it is LOST.
+//
+// What is owed is owed also where its dataspace is closed here (`debts`): home has it, or says that it has not. Until then nobody here asks for
+// those pages, if the dataspace is opened again. Pure.
+import { type PageRun, type PageSpan, unreachable } from '../page.ts';
+import { type BorrowedPage, suffices } from './borrowed-page.ts';
+import { BorrowedPages } from './borrowed-pages.ts';
 import type { BorrowerAction, BorrowerEvent } from './borrower-messages.ts';
+import { HomeLease } from './home-lease.ts';
 import type { ReturnedAs } from './lender-messages.ts';
 import { addOnRun, runOf } from './run-actions.ts';
 
 type EventOf<Type extends BorrowerEvent['type']> = Extract<BorrowerEvent, { type: Type }>;
 
-interface Borrowed {
-  pageCount: number;
-  draining: boolean;
-  pages: Map<number, BorrowedPage>;
-}
-
-/** How many pages there are of home, and which of them may go. */
-interface Room {
-  pages: number;
-  /** Of them are on their way back. */
-  leaving: number;
-  oldestLast: { page: BorrowedPage; number: number; dataspace: bigint }[];
-}
-
-/** For what takes no lease: messages on their way, and a broadcast that is said again. */
-const MARGIN_MS = 300;
-
-/** For how long a lease must last for anything to be given to nodes. @param nodeLeaseMs of the own directory */
-export const takeBackMsOf = (nodeLeaseMs: number): number => 2 * (nodeLeaseMs + MARGIN_MS);
-
-/** Before there is a lease. */
-const NEVER = Number.NEGATIVE_INFINITY;
-/** A renewal that is not answered is sent again. */
-const RENEW_FIRST_MS = 500;
-
 export class PageBorrower {
-  private readonly nodeLeaseMs: number;
-  private readonly pagesMax: number;
-  private readonly borrowed = new Map<bigint, Borrowed>();
+  private readonly pages: BorrowedPages;
+  private readonly lease: HomeLease;
+  /** OWED pages of dataspaces that were closed. */
+  private readonly debts = new Map<bigint, Map<number, BorrowedPage>>();
   private life: bigint | undefined;
-  private isUp = false;
-  private leaseMs = 0;
-  private nowMs = NEVER;
-  private untilMs = NEVER;
-  private renewAtMs = Number.POSITIVE_INFINITY;
+  private nowMs = Number.NEGATIVE_INFINITY;
   private actions: BorrowerAction[] = [];
-  /** Pages are taken back, or are. */
-  private ending = true;
-  private ended = true;
-  /** Somebody waits, since there are as many pages as there may be. */
-  private waitsForRoom = false;
-  /** As it is in this step; undefined: nobody needed to know. */
-  private room: Room | undefined;
 
   /**
    * @param nodeLeaseMs of the own directory
    * @param pagesMax of home at a time: for more the oldest are given back
    */
   constructor(nodeLeaseMs: number, pagesMax = Number.POSITIVE_INFINITY) {
-    this.nodeLeaseMs = nodeLeaseMs;
-    this.pagesMax = pagesMax;
+    this.lease = new HomeLease(nodeLeaseMs);
+    this.pages = new BorrowedPages(pagesMax);
   }
 
   /**
@@ -152,80 +111,73 @@ export class PageBorrower {
   /** The time has come, or not. */
   tick(nowMs: number): BorrowerAction[] {
     this.begin(nowMs);
-    if (this.isUp && nowMs >= this.renewAtMs) this.renew();
+    if (this.lease.isDue(nowMs)) this.renew();
     return this.taken();
   }
 
   private begin(nowMs: number): void {
     this.actions = [];
     this.nowMs = nowMs;
-    this.room = undefined;
+    this.pages.begin();
     this.look();
   }
 
   /** When `tick` is to be called. */
   get nextMs(): number {
-    const ends = this.ended ? Number.POSITIVE_INFINITY : this.ending ? this.untilMs : this.takeAtMs;
-    return Math.min(ends, this.isUp ? this.renewAtMs : Number.POSITIVE_INFINITY);
+    return this.lease.nextMs;
   }
 
   /** What is lent may be given to nodes. */
   get isLeased(): boolean {
-    return !this.ended;
+    return !this.lease.ended;
   }
 
   /** Until when anything that is lent may be used. */
   get endMs(): number {
-    return this.untilMs;
+    return this.lease.endMs;
   }
 
   /** The last lease was too short for anything to be given to nodes. */
   get isTooShort(): boolean {
-    return this.leaseMs > 0 && this.leaseMs - guardMs(this.leaseMs) <= takeBackMsOf(this.nodeLeaseMs);
+    return this.lease.isTooShort;
   }
 
   /** Nodes have nothing of a dataspace, and home has all of it. */
   isDrained(dataspace: bigint): boolean {
-    return (this.borrowed.get(dataspace)?.pages.size ?? 0) === 0;
+    return this.pages.countOf(dataspace) === 0;
   }
 
   /** Pages of a dataspace that home lent. */
   lentOf(dataspace: bigint): number {
-    let lent = 0;
-    for (const { home } of this.borrowed.get(dataspace)?.pages.values() ?? []) if (home !== 'NONE') lent++;
-    return lent;
+    return this.pages.lentOf(dataspace);
   }
 
   /** Pages of a dataspace that are being taken from nodes: a directory that lost this holder meanwhile has to be asked anew. */
   takingOf(dataspace: bigint): PageSpan[] {
-    const pages = this.borrowed.get(dataspace)?.pages ?? [];
-    const taking = [...pages].filter(([, page]) => page.taking).map(([number]) => number);
-    return spansOf(taking.sort((a, b) => a - b));
-  }
-
-  private get takeAtMs(): number {
-    return this.untilMs - takeBackMsOf(this.nodeLeaseMs);
+    return this.pages.takingOf(dataspace);
   }
 
   // ---- the line to home
 
   private joined(life: bigint): void {
-    this.isUp = true;
+    this.lease.joined();
     // What another gateway of home lent was lent by its lease, and that is not renewed any more.
     if (life !== this.life) {
       this.life = life;
-      this.leaseMs = 0;
-      this.untilMs = NEVER;
+      this.lease.forfeit();
       this.orphanAll();
-      if (!this.ended) {
+      if (!this.lease.ended) {
         this.takeAll();
-        this.endLease();
+        this.lease.end();
+        this.forgetRead();
       }
     }
     this.renew();
     this.forPages((page, number, dataspace) => {
       if (page.home === 'OWED') this.sayReturned(page, number, dataspace, page.owed);
     });
+    for (const [dataspace, pages] of this.debts)
+      for (const [number, page] of pages) this.sayReturned(page, number, dataspace, page.owed);
     this.askAll();
   }
 
@@ -235,10 +187,12 @@ export class PageBorrower {
       if (page.home === 'OWNED') page.orphaned = true;
       if (page.home === 'OWED') this.done(page, number, dataspace, true);
     });
+    for (const [dataspace, pages] of this.debts)
+      for (const [number, page] of [...pages]) this.paid(dataspace, number, page, true);
   }
 
   private lost(): void {
-    this.isUp = false;
+    this.lease.lost();
     this.forPages((page) => {
       page.wants = 'NOTHING';
       page.asks = 0;
@@ -247,32 +201,25 @@ export class PageBorrower {
 
   private renew(): void {
     this.actions.push({ type: 'renew', sentMs: Math.floor(this.nowMs) });
-    this.renewAtMs = this.nowMs + (this.leaseMs > 0 ? renewEveryMs(this.leaseMs) : RENEW_FIRST_MS);
+    this.lease.asked(this.nowMs);
   }
 
-  private renewed({ sentMs, leaseMs }: EventOf<'renewed'>): void {
-    if (!this.isUp) return;
+  private renewed(renewal: EventOf<'renewed'>): void {
+    if (!this.lease.isUp) return;
     // What was asked for when it ended home does not remember.
-    if (this.ended)
+    if (this.lease.ended)
       this.forPages((page) => {
         page.wants = 'NOTHING';
       });
-    this.leaseMs = leaseMs;
-    this.untilMs = Math.max(this.untilMs, sentMs + leaseMs - guardMs(leaseMs));
+    this.lease.renewed(renewal);
     this.look();
     this.askAll();
   }
 
   private look(): void {
-    if (this.nowMs < this.takeAtMs) {
-      this.ended = this.ending = false;
-      return;
-    }
-    if (!this.ending) {
-      this.ending = true;
-      this.takeAll();
-    }
-    if (!this.ended && this.nowMs >= this.untilMs) this.endLease();
+    const { mustTake, isOver } = this.lease.look(this.nowMs);
+    if (mustTake) this.takeAll();
+    if (isOver) this.forgetRead();
   }
 
   private takeAll(): void {
@@ -282,8 +229,8 @@ export class PageBorrower {
     });
   }
 
-  private endLease(): void {
-    this.ended = this.ending = true;
+  // What was lent to read goes with the lease.
+  private forgetRead(): void {
     this.forPages((page, number, dataspace) => {
       if (page.home === 'LENT') this.forget(page, number, dataspace);
     });
@@ -293,7 +240,7 @@ export class PageBorrower {
 
   private askedFor(page: BorrowedPage, number: number, { run, mode }: EventOf<'asked'>): void {
     page.asked = mode;
-    if (this.borrowed.get(run.dataspace)?.draining === true) return;
+    if (this.pages.get(run.dataspace)?.draining === true) return;
     this.answer(page, number, run.dataspace);
   }
 
@@ -306,12 +253,13 @@ export class PageBorrower {
   }
 
   private mayServe({ taking }: BorrowedPage): boolean {
-    return !this.ending || (taking && this.nowMs < this.untilMs - this.nodeLeaseMs - MARGIN_MS);
+    return !this.lease.ending || (taking && this.lease.mayStillServe(this.nowMs));
   }
 
   private ask(page: BorrowedPage, number: number, dataspace: bigint): void {
     const { asked, wants, home } = page;
-    if (asked === undefined || this.ending || !this.isUp || home === 'OWED') return;
+    if (asked === undefined || this.lease.ending || !this.lease.isUp || home === 'OWED') return;
+    if (this.debts.get(dataspace)?.has(number)) return;
     const mode = asked === 'READ' ? 'READ' : 'WRITE';
     if (wants === 'WRITE' || wants === mode) return;
     if (home === 'NONE' && wants === 'NOTHING' && !this.hasRoom()) return;
@@ -321,48 +269,19 @@ export class PageBorrower {
   }
 
   private askAll(): void {
-    if (!this.ending) this.forPages((page, number, dataspace) => this.answer(page, number, dataspace));
+    if (!this.lease.ending) this.forPages((page, number, dataspace) => this.answer(page, number, dataspace));
   }
 
   // One more may be asked for; else one that is older goes, and whoever waits is looked at again when it has gone.
   private hasRoom(): boolean {
-    let known = 0;
-    for (const { pages } of this.borrowed.values()) known += pages.size;
-    if (known <= this.pagesMax) return true;
-    this.room ??= this.roomNow();
-    const { room } = this;
-    if (room.pages < this.pagesMax) {
-      room.pages++;
-      return true;
-    }
-    this.waitsForRoom = true;
-    if (room.leaving > room.pages - this.pagesMax) return false;
-    const oldest = room.oldestLast.pop();
-    if (oldest === undefined) return false;
-    room.leaving++;
-    this.revoked(oldest.page, oldest.number, oldest.dataspace);
-    return false;
-  }
-
-  private roomNow(): Room {
-    const room: Room = { pages: 0, leaving: 0, oldestLast: [] };
-    this.forPages((page, number, dataspace) => {
-      if (page.home === 'NONE' && page.wants === 'NOTHING') return;
-      room.pages++;
-      if (page.home === 'OWED' || page.revoked) room.leaving++;
-      else if (page.home !== 'NONE' && page.asked === undefined)
-        room.oldestLast.push({ page, number, dataspace });
-    });
-    room.oldestLast.sort((a, b) => b.page.lending - a.page.lending);
-    return room;
+    const { may, oldest } = this.pages.takeRoom();
+    if (oldest !== undefined) this.revoked(oldest.page, oldest.number, oldest.dataspace);
+    return may;
   }
 
   // Some page may be of home no more.
   private lookForRoom(): void {
-    if (!this.waitsForRoom) return;
-    this.waitsForRoom = false;
-    this.room = undefined;
-    this.askAll();
+    if (this.pages.endWaiting()) this.askAll();
   }
 
   private serve(page: BorrowedPage, number: number, dataspace: bigint): void {
@@ -404,10 +323,10 @@ export class PageBorrower {
     // Who has it to write is asked for nothing more.
     if (page.wants === mode || mode === 'WRITE') page.wants = 'NOTHING';
     page.lending = Math.max(page.lending, lending);
-    if (this.borrowed.get(dataspace)?.draining === true) this.revoked(page, number, dataspace);
-    else if (this.ending && page.home === 'OWNED' && page.given === 'NOTHING' && !page.taking)
+    if (this.pages.get(dataspace)?.draining === true) this.revoked(page, number, dataspace);
+    else if (this.lease.ending && page.home === 'OWNED' && page.given === 'NOTHING' && !page.taking)
       this.owe(page, number, dataspace);
-    else if (this.ended && page.home === 'LENT') this.forget(page, number, dataspace);
+    else if (this.lease.ended && page.home === 'LENT') this.forget(page, number, dataspace);
     else this.answer(page, number, dataspace);
   }
 
@@ -457,13 +376,13 @@ export class PageBorrower {
   }
 
   private alone(page: BorrowedPage, number: number, dataspace: bigint): void {
-    const known = this.borrowed.get(dataspace)!;
-    const isOver = page.revoked || this.ending || page.broken || page.orphaned || known.draining;
+    const known = this.pages.get(dataspace)!;
+    const isOver = page.revoked || this.lease.ending || page.broken || page.orphaned || known.draining;
     page.given = 'NOTHING';
     page.taking = false;
     if (page.revoked || (isOver && page.home === 'OWNED') || page.broken)
       this.giveBack(page, number, dataspace);
-    else if (page.home === 'LENT' && this.ended) this.forget(page, number, dataspace);
+    else if (page.home === 'LENT' && this.lease.ended) this.forget(page, number, dataspace);
     page.revoked = page.broken = false;
     this.answer(page, number, dataspace);
   }
@@ -508,41 +427,81 @@ export class PageBorrower {
   // ---- dataspaces
 
   private open({ dataspace, pageCount }: EventOf<'open'>): void {
-    if (!this.borrowed.has(dataspace))
-      this.borrowed.set(dataspace, { pageCount, draining: false, pages: new Map() });
+    this.pages.open(dataspace, pageCount);
   }
 
   private drain(dataspace: bigint): void {
-    const known = this.borrowed.get(dataspace);
+    const known = this.pages.get(dataspace);
     if (known === undefined) return;
     known.draining = true;
     for (const [number, page] of [...known.pages]) {
       if (page.home !== 'NONE' || page.given !== 'NOTHING') this.revoked(page, number, dataspace);
       this.deny(page, number, dataspace);
-      this.tidy(known, page, number);
+      this.pages.tidy(known, page, number);
     }
   }
 
   private close(dataspace: bigint): void {
-    const known = this.borrowed.get(dataspace);
-    this.borrowed.delete(dataspace);
+    const known = this.pages.get(dataspace);
+    this.pages.close(dataspace);
     // Whoever uses them has an error by now, or nothing.
     for (const [number, page] of known?.pages ?? []) {
-      const { home, written } = page;
-      if (written && (home === 'OWNED' || home === 'OWED'))
-        this.say({ type: 'gone', run: runOf(dataspace, number) });
-      if (home !== 'NONE') this.forget(page, number, dataspace);
+      if (page.home === 'OWNED') {
+        // Nobody took it from its nodes: whether they wrote it is not known.
+        page.broken = true;
+        if (page.written && !page.orphaned) this.say({ type: 'gone', run: runOf(dataspace, number) });
+        this.owe(page, number, dataspace);
+      } else if (page.home === 'LENT') this.forget(page, number, dataspace);
+      if (page.home === 'OWED') this.debtsOf(dataspace).set(number, page);
+    }
+  }
+
+  private debtsOf(dataspace: bigint): Map<number, BorrowedPage> {
+    const debts = this.debts.get(dataspace) ?? new Map<number, BorrowedPage>();
+    this.debts.set(dataspace, debts);
+    return debts;
+  }
+
+  // Home has it, or went on without it, which of what died here was said before.
+  private paid(dataspace: bigint, number: number, page: BorrowedPage, gone: boolean): void {
+    const debts = this.debtsOf(dataspace);
+    debts.delete(number);
+    if (debts.size === 0) this.debts.delete(dataspace);
+    this.done(page, number, dataspace, gone && page.owed === 'WRITTEN');
+    const known = this.pages.get(dataspace)?.pages.get(number);
+    if (known !== undefined) this.answer(known, number, dataspace);
+  }
+
+  private settledDebts({ run, lending, gone }: EventOf<'settled'>): void {
+    const debts = this.debts.get(run.dataspace);
+    for (
+      let number = run.firstPage;
+      debts !== undefined && number < run.firstPage + run.pageCount;
+      number++
+    ) {
+      const page = debts.get(number);
+      if (page?.lending === lending) this.paid(run.dataspace, number, page, gone);
+    }
+  }
+
+  // Of a dataspace that was closed while that was under way nobody has anything but what is owed.
+  private closedMeanwhile(event: Extract<BorrowerEvent, { run: PageRun }>): void {
+    if (event.type !== 'revoked' && event.type !== 'lent') return;
+    const { dataspace, firstPage, pageCount } = event.run;
+    const debts = this.debts.get(dataspace);
+    for (let number = firstPage; number < firstPage + pageCount; number++) {
+      if (debts?.has(number)) continue;
+      const kinds: ReturnedAs[] =
+        event.type === 'revoked' ? ['LOST', 'READ'] : [event.mode === 'WRITE' ? 'UNWRITTEN' : 'READ'];
+      for (const as of kinds)
+        this.say({ type: 'return', run: runOf(dataspace, number), lending: event.lending, as });
     }
   }
 
   // ---- runs
 
   private forPages(apply: (page: BorrowedPage, number: number, dataspace: bigint) => void): void {
-    for (const [dataspace, known] of this.borrowed)
-      for (const [number, page] of [...known.pages]) {
-        apply(page, number, dataspace);
-        this.tidy(known, page, number);
-      }
+    this.pages.each(apply);
   }
 
   private each(
@@ -550,12 +509,10 @@ export class PageBorrower {
     apply: (page: BorrowedPage, number: number) => void,
   ): void {
     const { dataspace, firstPage, pageCount } = event.run;
-    const known = this.borrowed.get(dataspace);
-    // It was closed while that was under way, and nobody has any of it.
+    const known = this.pages.get(dataspace);
+    if (event.type === 'settled') this.settledDebts(event);
     if (known === undefined) {
-      if (event.type === 'revoked')
-        for (const as of ['LOST', 'READ'] as const)
-          this.actions.push({ type: 'return', run: { ...event.run }, lending: event.lending, as });
+      this.closedMeanwhile(event);
       return;
     }
     if (firstPage + pageCount > known.pageCount)
@@ -563,23 +520,16 @@ export class PageBorrower {
         `pages up to ${firstPage + pageCount} of dataspace ${dataspace}, which has ${known.pageCount}`,
       );
     for (let number = firstPage; number < firstPage + pageCount; number++) {
-      let page = known.pages.get(number);
-      if (page === undefined) {
-        page = newBorrowedPage();
-        known.pages.set(number, page);
-      }
+      const page = this.pages.of(known, number);
       apply(page, number);
       if (known.draining) this.deny(page, number, dataspace);
-      this.tidy(known, page, number);
+      this.pages.tidy(known, page, number);
     }
   }
 
-  private tidy({ pages }: Borrowed, page: BorrowedPage, number: number): void {
-    if (isPlain(page)) pages.delete(number);
-  }
-
   private sayReturned({ lending }: BorrowedPage, number: number, dataspace: bigint, as: ReturnedAs): void {
-    if (as === 'READ' || this.isUp) this.say({ type: 'return', run: runOf(dataspace, number), lending, as });
+    if (as === 'READ' || this.lease.isUp)
+      this.say({ type: 'return', run: runOf(dataspace, number), lending, as });
   }
 
   // To the last of its kind, where that is of the page before.

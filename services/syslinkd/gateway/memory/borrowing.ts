@@ -1,9 +1,10 @@
 // Dataspaces of other clusters that are mapped in this one: for each a dataspace of this cluster is made, NAME@CLUSTER, whose pages are all
 // this gateway's; nodes get them as libs/coherency/lending/borrower.ts decides.
 import { borrowedName } from '@odonata/coherency/gateway.ts';
-import { PageBorrower, takeBackMsOf } from '@odonata/coherency/lending/borrower.ts';
+import { PageBorrower } from '@odonata/coherency/lending/borrower.ts';
 import type { BorrowerAction, BorrowerEvent } from '@odonata/coherency/lending/borrower-messages.ts';
 import { type HeldWord, HeldWords, type WordAnswer } from '@odonata/coherency/lending/held-words.ts';
+import { takeBackMsOf } from '@odonata/coherency/lending/home-lease.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import {
   type AccessMode,
@@ -46,13 +47,15 @@ interface Import {
   trouble: string;
   /** What the own directory says of its pages, and what waits for home. */
   readonly words: HeldWords;
-  /** What was written here, until home has heard it. */
-  readonly owed: PageStore;
 }
 
 /** Another cluster of which dataspaces are mapped here. */
 interface Home {
   readonly machine: PageBorrower;
+  /** What was written here, until home has heard it; by its dataspaces, also of those that are closed here. */
+  readonly owed: PageStore;
+  /** Of these as they are called there. */
+  readonly names: Map<bigint, string>;
   offered: ReadonlyMap<string, { id: bigint; sizeBytes: bigint; writable: boolean }>;
   /** When there was a lease at the last look. */
   leasedAtMs: number;
@@ -80,6 +83,8 @@ const BRING_MS = 4_000;
 const BRING_LOOK_MS = 20;
 /** Words about a dataspace that is being made; what is dropped the directory says again. */
 const EARLY_MAX = 10_000;
+/** Dataspaces of a home of which it is remembered how they are called: the last ones. */
+const NAMES_MAX = 4_096;
 /** What everybody of this cluster may read, and nobody write; and what they may write, too. */
 const READ_MODE = 0o444;
 const WRITE_MODE = 0o666;
@@ -205,7 +210,7 @@ export class Borrowing {
         if (this.imports.has(key) || this.o.policy().peers.get(peer)?.borrows.has(name) !== true) continue;
         const made: Import = {
           ...{ peer, name, homeId: id, sizeBytes, writable, id: 0n, leaving: false, trouble: '' },
-          ...{ words: new HeldWords(), owed: new PageStore() },
+          words: new HeldWords(),
         };
         this.imports.set(key, made);
         await this.make(key, made, home);
@@ -268,9 +273,9 @@ export class Borrowing {
     this.step(each.peer, { type: 'drain', dataspace: each.homeId });
   }
 
-  private async make(key: string, each: Import, { machine }: Home): Promise<void> {
+  private async make(key: string, each: Import, home: Home): Promise<void> {
     const client = this.o.client();
-    if (client === undefined || !machine.isLeased) return;
+    if (client === undefined || !home.machine.isLeased) return;
     const { name: creator, incarnation: creatorIncarnation } = this.o.holder;
     const { sizeBytes, homeId } = each;
     const mode = each.writable ? WRITE_MODE : READ_MODE;
@@ -281,6 +286,8 @@ export class Borrowing {
       each.id = dataspace!.id;
       each.trouble = '';
       this.byId.set(each.id, each);
+      home.names.set(homeId, each.name);
+      if (home.names.size > NAMES_MAX) home.names.delete(home.names.keys().next().value!);
       this.holder.open(each.id, pageCountOf(sizeBytes), true);
       this.step(each.peer, { type: 'open', dataspace: homeId, pageCount: pageCountOf(sizeBytes) });
       this.o.log.info({ dataspace: key, sizeBytes }, 'a dataspace of another cluster may be mapped');
@@ -335,6 +342,8 @@ export class Borrowing {
     if (home === undefined) {
       home = {
         machine: new PageBorrower(this.nodeLeaseMs, this.pagesOfOne()),
+        owed: new PageStore(),
+        names: new Map(),
         offered: new Map(),
         leasedAtMs: monotonicMs(),
         timer: undefined,
@@ -465,7 +474,7 @@ export class Borrowing {
   }
 
   private performAll(peer: string, home: Home, actions: readonly BorrowerAction[]): void {
-    for (const action of actions) this.perform(peer, action);
+    for (const action of actions) this.perform(peer, home, action);
     clearTimeout(home.timer);
     const { nextMs } = home.machine;
     if (!Number.isFinite(nextMs)) return;
@@ -477,7 +486,7 @@ export class Borrowing {
     );
   }
 
-  private perform(peer: string, action: BorrowerAction): void {
+  private perform(peer: string, home: Home, action: BorrowerAction): void {
     const words = this.o.words(peer);
     if (action.type === 'renew') {
       words?.atOnce({ case: 'renew', value: { sentMs: BigInt(action.sentMs) } });
@@ -490,9 +499,7 @@ export class Borrowing {
         words?.want(action.run, action.mode === 'WRITE');
         return;
       case 'return':
-        words?.giveBack(action.run, action.lending, action.as, (run) =>
-          each!.owed.read({ ...run, dataspace: each!.id }),
-        );
+        words?.giveBack(action.run, action.lending, action.as, (run) => home.owed.read(run));
         return;
       case 'serve':
         for (const word of each?.words.serve(here) ?? []) this.holder.heed(word);
@@ -507,15 +514,15 @@ export class Borrowing {
         if (each !== undefined) this.holder.want(here, 'WRITE', mayWrite);
         return;
       case 'keep':
-        each?.owed.write(here, this.o.store.read(here));
+        home.owed.write(action.run, this.o.store.read(here));
         return;
       case 'forget':
-        this.o.store.drop(here);
-        each?.owed.drop(here);
+        if (each !== undefined) this.o.store.drop(here);
+        home.owed.drop(action.run);
         return;
       case 'gone':
         this.o.meter(peer).lostPages += action.run.pageCount;
-        this.o.lost(peer, each === undefined ? '' : borrowedName(each.name, peer), here);
+        this.o.lost(peer, borrowedName(home.names.get(action.run.dataspace) ?? '', peer), here);
         return;
       default:
         unreachable(action);
