@@ -1,4 +1,5 @@
 // Threads with a JavaScript heap that fits the quota of the program that they are for.
+import type { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { heapMbOf, WarmWorkers } from './warm-workers.ts';
 
@@ -41,4 +42,22 @@ test('where one program follows another more threads wait, and some seconds late
   await expect.poll(() => most, { timeout: 20_000 }).toBe(3 + 4);
   await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(3 + 1);
   await Promise.all(taken.map(({ worker }) => worker.terminate()));
+});
+
+test('where nothing starts for long none waits, until something does', async () => {
+  let started = 0;
+  let ended = 0;
+  const counted = (make: () => Worker) => {
+    started += 1;
+    return make().once('exit', () => {
+      ended += 1;
+    });
+  };
+  workers = new WarmWorkers(2, counted, 300);
+  await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(0);
+  expect(started).toBe(2);
+  const { worker } = await workers.take(64 * MIB);
+  await expect.poll(() => started, { timeout: 20_000 }).toBe(5);
+  await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(1);
+  await worker.terminate();
 });

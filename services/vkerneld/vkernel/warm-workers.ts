@@ -2,6 +2,8 @@
 // a program must not wait for.
 
 import { Worker } from 'node:worker_threads';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import { emptyPool, trimHeap } from '@odonata/rpc/heap.ts';
 import { guestSource } from './guest-source.ts';
 import { terminate } from './interrupts.ts';
 import type { GuestMessage } from './kernel-call.ts';
@@ -24,6 +26,10 @@ const burstMs = 400;
 const burstTarget = 4;
 /** So long after the last program of such a burst the threads that wait beyond the usual ones end: each has megabytes. */
 const burstOverMs = 2_000;
+/** So long after the last program none waits at all: memory is better than speed then. The next program takes some 100 ms longer. */
+const UNUSED_MS = 60_000;
+/** Less in empty pages of V8 is not worth it then. */
+const POOL_BYTES = 4 << 20;
 
 /** Programs that a thread leaves one after the other: what they had in its heap is garbage only. */
 const LEFT_MAX = 32;
@@ -58,14 +64,29 @@ export class WarmWorkers {
   #heapMb = heapMaxMb;
   #refill: NodeJS.Timeout | undefined;
   #burstOver: NodeJS.Timeout | undefined;
+  readonly #unused: NodeJS.Timeout;
   #takenMs = Number.NEGATIVE_INFINITY;
   #isBurst = false;
   #closed = false;
 
-  /** @param create creates a thread by calling `make`, which is to be as its creator is at that time */
-  constructor(target: number, create: (make: () => Worker) => Worker = (make) => make()) {
+  /**
+   * @param create creates a thread by calling `make`, which is to be as its creator is at that time
+   * @param unusedMs less in tests
+   */
+  constructor(
+    target: number,
+    create: (make: () => Worker) => Worker = (make) => make(),
+    unusedMs = UNUSED_MS,
+  ) {
     this.#target = target;
     this.#create = create;
+    const rest = ownTurn({ timer: 'unused threads' }, () => {
+      void this.#drop().then(() => {
+        emptyPool(POOL_BYTES);
+        trimHeap();
+      });
+    });
+    this.#unused = setTimeout(rest, unusedMs).unref();
     this.#fill();
   }
 
@@ -80,6 +101,7 @@ export class WarmWorkers {
     this.#isBurst = nowMs - this.#takenMs < burstMs;
     this.#takenMs = nowMs;
     if (this.#isBurst) this.#expectEnd();
+    this.#unused.refresh();
     if (!this.#closed) this.#refill ??= setTimeout(() => this.#fill(), this.#isBurst ? 0 : refillDelayMs);
     for (;;) {
       const next = this.#ready.shift();
@@ -113,6 +135,7 @@ export class WarmWorkers {
     this.#closed = true;
     clearTimeout(this.#refill);
     clearTimeout(this.#burstOver);
+    clearTimeout(this.#unused);
     await this.#drop();
   }
 
