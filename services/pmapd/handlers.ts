@@ -305,8 +305,11 @@ export function pmapHandlers(
       return { vmspaces, nextPageToken };
     },
 
-    async vmspacePread({ vmspace, offset, length }, ctx) {
-      return { data: await find(ctx, vmspace, offset, length).preadAll(Number(offset), length) };
+    vmspacePread({ vmspace, offset, length }, ctx) {
+      const space = find(ctx, vmspace, offset, length);
+      // Some of it may be at another node.
+      if (space.paged !== undefined) return space.preadAll(Number(offset), length).then((data) => ({ data }));
+      return { data: space.pread(Number(offset), length) };
     },
 
     vmspacePwrite({ vmspace, offset, data }, ctx) {

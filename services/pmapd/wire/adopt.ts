@@ -43,7 +43,8 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
             return fetchEach(node, dataspace, { firstPage, pageCount }, mode);
           });
         }
-      return { pages, absentPages: asked - pages, roomPages: BigInt(node.roomForOthers) };
+      const roomPages = forRoom ? BigInt(node.roomForOthers) : 0n;
+      return { pages, absentPages: asked - pages, ...(forRoom && { roomPages }) };
     },
   };
 }
