@@ -74,7 +74,7 @@ export const POOL_MUTANTS: readonly Mutant[] = [
   {
     name: 'an heir before the owner dropped its copy',
     profile: 'shortage',
-    seed: 3_445_943_353,
+    seed: 932_682_116,
     machines: { directory: () => new HeirAtOnce({ home: false }) },
   },
   {
