@@ -3,6 +3,7 @@
 import type { GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { type CpuTime, clusterProcesses, cpuBetween, cpuTimes } from './cpu-time.ts';
 import { type Figure, judge, round, verdictCells } from './figure.ts';
+import { foughtOver } from './fought-over.ts';
 import { type RunningGuest, startGuest } from './guest-run.ts';
 import { columns, type Part, type Setting } from './part.ts';
 import { median } from './samples.ts';
@@ -13,6 +14,8 @@ const ROUNDS = 7;
 const SECONDS = 4;
 const QUICK_SECONDS = 1;
 const WRITER_P99_MOST_US = 5_000;
+/** A write at random takes its own page. */
+const UPGRADE_PAGES_MOST = 1.1;
 /** Of the rate that was asked for. */
 const REACHED_LEAST = 0.97;
 
@@ -37,14 +40,27 @@ interface Read {
   checks: number;
 }
 
+interface Cores {
+  vkernels: number;
+  pmapds: number;
+  cohd: number;
+}
+
 interface Run {
   written: Written | undefined;
   reads: Read[];
   invalidationsPerWrite: number;
-  /** At nodes without the writer. */
+  /** Of the writer's node: faults that another node had to permit. */
+  upgradesPerWrite: number;
+  /** At nodes without the writer, of which there are two. */
+  invalidationsPerUpgrade: number;
   pagesPerFault: number;
   faultsPerWrite: number;
-  cores: { vkernels: number; pmapds: number; cohd: number };
+  /** Those that found their page on their node. */
+  nearFaultsPerWrite: number;
+  cores: Cores;
+  /** Threads that were ready and had no core: how many at one time. */
+  waited: Cores;
 }
 
 export const sharing: Part = {
@@ -59,11 +75,17 @@ export const sharing: Part = {
         setting.progress(`${load.rate} writes a second, ${i + 1} of ${rounds}`);
         runs.get(load)!.push(await play(setting, load));
       }
-    return present(runs);
+    const fought = await foughtOver(setting);
+    const { figures, tables, measured } = present(runs);
+    return {
+      figures: [...figures, ...fought.figures],
+      tables: [...tables, fought.table],
+      measured: { ...measured, fought: fought.measured },
+    };
   },
 };
 
-async function play(setting: Setting, { rate }: Load): Promise<Run> {
+export async function play(setting: Setting, { rate }: Pick<Load, 'rate'>): Promise<Run> {
   const seconds = setting.quick ? QUICK_SECONDS : SECONDS;
   const [table, acks] = [freshName('table'), freshName('acks')];
   const start = (node: string, args: (string | number)[]) =>
@@ -88,22 +110,31 @@ async function play(setting: Setting, { rate }: Load): Promise<Run> {
     Number(nodes.reduce((sum, i) => sum + of(after[i]!) - of(before[i]!), 0n));
   const writes = Math.max(1, (written?.writes_per_s ?? 0) * seconds);
   const faults = grew((stats) => stats.faults.remote?.count ?? 0n, [1, 2]);
+  const upgrades = grew(
+    ({ faults: { upgrade, remote } }) => (upgrade?.count ?? 0n) + (remote?.count ?? 0n),
+    [0],
+  );
+  const invalidations = grew((stats) => stats.invalidations, [1, 2]);
   return {
     written,
     reads,
-    invalidationsPerWrite: grew((stats) => stats.invalidations, [1, 2]) / writes / 2,
+    invalidationsPerWrite: invalidations / writes / 2,
+    upgradesPerWrite: upgrades / writes,
+    invalidationsPerUpgrade: invalidations / Math.max(1, upgrades) / 2,
     pagesPerFault: grew((stats) => stats.pagesIn, [1, 2]) / Math.max(1, faults),
     faultsPerWrite: faults / writes / 2,
-    cores: coresOf(cpu, seconds),
+    nearFaultsPerWrite: grew((stats) => stats.faults.node?.count ?? 0n, [1, 2]) / writes / 2,
+    cores: coresOf(cpu, seconds, ({ usedUs }) => usedUs),
+    waited: coresOf(cpu, seconds, ({ waitedUs }) => waitedUs),
   };
 }
 
 const statistics = ({ to }: Setting): Promise<GetNodeStatsResponse[]> =>
   Promise.all(NODES.map((node) => to.pmapd(node).getNodeStats({})));
 
-function coresOf(cpu: ReadonlyMap<string, CpuTime>, seconds: number): Run['cores'] {
+function coresOf(cpu: ReadonlyMap<string, CpuTime>, seconds: number, us: (time: CpuTime) => number): Cores {
   const of = (wanted: (name: string) => boolean): number =>
-    [...cpu].reduce((sum, [name, { usedUs }]) => sum + (wanted(name) ? usedUs : 0), 0) / 1e6 / seconds;
+    [...cpu].reduce((sum, [name, time]) => sum + (wanted(name) ? us(time) : 0), 0) / 1e6 / seconds;
   return {
     vkernels: of((name) => name.endsWith('/vkernel')),
     pmapds: of((name) => name.endsWith('/pmapd')),
@@ -114,6 +145,7 @@ function coresOf(cpu: ReadonlyMap<string, CpuTime>, seconds: number): Run['cores
 function present(runs: ReadonlyMap<Load, Run[]>) {
   const figures: Figure[] = [];
   const rows: string[][] = [];
+  const moved: string[][] = [];
   const costs: string[][] = [];
   for (const [{ rate, readsLeast }, each] of runs) {
     const of = (value: (run: Run) => number): number => median(each.map(value));
@@ -142,14 +174,30 @@ function present(runs: ReadonlyMap<Load, Run[]>) {
         round(p99Us),
         judge(`sharing, ${name}: p99 of a write`, p99Us, 'us', { most: WRITER_P99_MOST_US }),
       );
+      const perUpgrade = of((run) => run.invalidationsPerUpgrade);
+      add(
+        'pages that an upgrade takes from a reader',
+        round(perUpgrade),
+        judge(`sharing, ${name}: pages of an upgrade`, perUpgrade, '', { most: UPGRADE_PAGES_MOST }),
+      );
+      moved.push([
+        name,
+        ...[
+          of((run) => run.upgradesPerWrite),
+          of((run) => run.invalidationsPerWrite),
+          of((run) => run.faultsPerWrite),
+          of((run) => run.nearFaultsPerWrite),
+          of((run) => run.pagesPerFault),
+        ].map(round),
+      ]);
+      const usPerWrite = (part: keyof Cores) =>
+        of(({ cores, written }) => (1e6 * cores[part]) / Math.max(1, written!.writes_per_s));
+      const waits = ({ cores, waited }: Run) =>
+        (waited.pmapds + waited.cohd) / Math.max(1e-6, cores.pmapds + cores.cohd);
       costs.push([
         name,
         round(of(({ written }) => written!.p50_us)),
-        ...[
-          of((run) => run.invalidationsPerWrite),
-          of((run) => run.faultsPerWrite),
-          of((run) => run.pagesPerFault),
-        ].map(round),
+        ...[usPerWrite('pmapds'), usPerWrite('cohd'), of(waits)].map(round),
         ...[
           of(({ cores }) => cores.vkernels),
           of(({ cores }) => cores.pmapds),
@@ -174,20 +222,29 @@ function present(runs: ReadonlyMap<Load, Run[]>) {
         notes: ['Medians of the rounds; all nodes share the cores of this machine.'],
       },
       {
-        title: 'What a write moves and costs',
+        title: 'What a write moves',
+        columns: columns('LOAD', '>UPGRADES', '>INVALIDATED', '>FAULTS', '>NEAR', '>PAGES A FAULT'),
+        rows: moved,
+        notes: [
+          'UPGRADES, of the writer: faults for the right to write. The page of acknowledgements counts, too.',
+          'INVALIDATED to PAGES A FAULT, a node without the writer: pages taken, far and near faults.',
+        ],
+      },
+      {
+        title: 'What a write costs',
         columns: columns(
           'LOAD',
           '>p50 us',
-          '>INVALIDATED',
-          '>FAULTS',
-          '>PAGES A FAULT',
+          '>us OF PMAPDS',
+          '>us OF COHD',
+          '>WAITED x USED',
           '>VKERNELS',
           '>PMAPDS',
           '>COHD',
         ),
         rows: costs,
         notes: [
-          'INVALIDATED and FAULTS: pages and faults a write and node without the writer. VKERNELS to COHD: cores in use.',
+          'WAITED: how long pmapds and cohd were ready and had no core, beside the time that they had one. VKERNELS to COHD: cores in use.',
         ],
       },
     ],

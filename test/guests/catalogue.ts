@@ -114,6 +114,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   stream: kernel('stream.c'),
   relatives: kernel('relatives.c'),
   sections: kernel('sections.c'),
+  fought: kernel('fought.c'),
   table: kernel('table.c'),
   // Without a C library: that of most machines has no threads.
   threads: kernel('threads.c', [
