@@ -33,6 +33,8 @@ export const EVENT_KINDS = {
   'page-lost': 'ERROR',
   /** Somebody needed a page of another cluster, which took it back and has it, or whose gateway here ended. */
   'page-withdrawn': 'WARNING',
+  /** Another policy of a gateway is in force: what it gives and takes. */
+  'gateway-policy': 'INFO',
   /** The line to another cluster is there. */
   'gateway-up': 'INFO',
   /** The line to another cluster is over, and why. */

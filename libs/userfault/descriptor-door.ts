@@ -62,6 +62,8 @@ export class DescriptorDoor {
   private readonly path: string;
   private readonly guests: Guests | undefined;
   private readonly onFull: ((who: string, reason: string) => void) | undefined;
+  private readonly ofProcess: number;
+  private readonly ofUid: number;
   private readonly server: Server;
   /** Oldest first. */
   private readonly waiting = new Set<Waiting>();
@@ -69,9 +71,17 @@ export class DescriptorDoor {
   /**
    * @param guests uids that are let in beside ours and root's, where virtual kernels have some of their own
    * @param onFull a connection is closed, since so many of one wait
+   * @param trusted whoever can get there may leave as many as there may be at all
    */
-  constructor(path: string, guests?: Guests, onFull?: (who: string, reason: string) => void) {
+  constructor(
+    path: string,
+    guests?: Guests,
+    onFull?: (who: string, reason: string) => void,
+    trusted = false,
+  ) {
     this.path = path;
+    this.ofProcess = trusted ? WAITING_MAX : WAITING_OF_PROCESS;
+    this.ofUid = trusted ? WAITING_MAX : WAITING_OF_UID;
     this.onFull = onFull;
     this.guests = guests;
     rmSync(path, { force: true });
@@ -142,8 +152,8 @@ export class DescriptorDoor {
     this.waiting.add({ socket, uid, pid, sinceMs: performance.now(), token: undefined, fd: undefined });
     const ofUid = [...this.waiting].filter((each) => each.uid === uid);
     const ofProcess = pid === 0 ? [] : ofUid.filter((each) => each.pid === pid);
-    if (ofProcess.length > WAITING_OF_PROCESS) this.full(ofProcess, WAITING_OF_PROCESS);
-    else if (ofUid.length > WAITING_OF_UID) this.full(ofUid, WAITING_OF_UID);
+    if (ofProcess.length > this.ofProcess) this.full(ofProcess, this.ofProcess);
+    else if (ofUid.length > this.ofUid) this.full(ofUid, this.ofUid);
     else if (this.waiting.size > WAITING_MAX) this.full(this.ofMost(), WAITING_MAX);
   }
 

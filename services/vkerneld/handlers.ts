@@ -37,6 +37,7 @@ export function vkernelHandlers(
           cpuMs,
           busyAtMs,
           threads,
+          isParked,
           descriptors,
           ...process
         }) => {
@@ -55,6 +56,7 @@ export function vkernelHandlers(
             residentPages,
             cpuMs,
             sleeps: sleeps({ state, busyAtMs }),
+            parked: isParked,
             threads,
             descriptors,
             parent: relatives?.parent ?? 0n,

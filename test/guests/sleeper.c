@@ -5,7 +5,8 @@
  *
  * each WHAT, in order: sleep MS, read (a line of standard input, which it writes), poll MS (its input, or so long), deep N (the next
  * WHAT within so many calls of a function), count (how often it was asked to count so far), lock (EXCLUSIVE on the dataspace `shared`),
- * unlock, file (opens one in /kept and writes it), tell (reads it back by the descriptor that it has), handle (SIGUSR1: says so), say TEXT. Each says what it did in a line.
+ * unlock, file (opens one in /kept and writes it), tell (reads it back by the descriptor that it has), handle (SIGUSR1: says so; after `asking` it
+ * asks who it is, too), say TEXT. Each says what it did in a line.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +51,14 @@ static void pause_ms(long ms) {
   }
 }
 
-__attribute__((export_name("odonata_signal"))) void odonata_signal(int32_t signal) { said("signal", signal); }
+static int asks;
+
+/* With `asking` it calls the virtual kernel, which has to be asked for what it answers. */
+__attribute__((export_name("odonata_signal"))) void odonata_signal(int32_t signal) {
+  struct odonata_relatives who;
+  if (asks) odonata_identify(0, &who);
+  said("signal", signal);
+}
 
 static void open_shared(void) {
   if (shared.id != 0) return;
@@ -106,6 +114,8 @@ static void one(void) {
     fflush(stdout);
   } else if (strcmp(what, "handle") == 0) {
     said("handles", odonata_signal_action(10, ODONATA_SIGNAL_HANDLER));
+  } else if (strcmp(what, "asking") == 0) {
+    asks = 1;
   } else if (strcmp(what, "say") == 0) {
     printf("%s\n", word());
     fflush(stdout);

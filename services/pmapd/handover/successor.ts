@@ -66,7 +66,7 @@ export async function succeed(options: SuccessorOptions): Promise<Inheritance | 
   if (!(await isListening(address))) return undefined;
   // One of its own: who is refused must not be in the way of who stands by.
   const doorSocket = join(config.socketDir, `${DOOR_PREFIX}${randomBytes(2).toString('hex')}.sock`);
-  const door = new DescriptorDoor(doorSocket);
+  const door = new DescriptorDoor(doorSocket, undefined, undefined, true);
   const client = createClient(HandOverService, address);
   const said = new BoundedQueue<MessageInitShape<typeof SucceedRequestSchema>['event']>({
     name: 'what is said to the other pmap manager',

@@ -113,8 +113,8 @@ export class SessionTable extends Set<Session> {
   }
 
   // A process that goes on as if it had its locks would write beside whoever has them now.
-  endOwners(owners: ReadonlySet<bigint>): void {
-    const reason = "the lease of its node ended while it held range locks, which may be others' by now";
+  endOwners(owners: ReadonlySet<bigint>, why = 'the lease of its node ended'): void {
+    const reason = `${why} while it held range locks, which may be others' by now`;
     for (const session of this)
       for (const vmspace of session.vmspaces.values())
         if (owners.has(vmspace.pid)) session.endProcess(vmspace.id, 'SIGKILL', reason);

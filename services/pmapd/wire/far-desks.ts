@@ -60,6 +60,11 @@ export class FarDesks {
     return this.byDataspace.get(dataspace)?.machine.isHeld(nowMs);
   }
 
+  /** The dataspace of another cluster that a number is the desk of. */
+  dataspaceOf(number: number): bigint | undefined {
+    return this.byNumber.get(number)?.dataspace;
+  }
+
   /** @returns false: it is for a shard */
   say(number: number, event: HolderEventInit): boolean {
     if (number < this.o.shards) return false;

@@ -83,8 +83,13 @@ export function performSync(node: AroundLine, action: Exclude<RelayAction, { typ
     case 'bring':
       bring(node, action.locked);
       return;
-    default:
-      node.sessions.endOwners(action.owners);
+    default: {
+      const far = action.desk === undefined ? undefined : node.farDesks.dataspaceOf(action.desk);
+      const name = far === undefined ? undefined : node.memory.get(far)?.name;
+      const why =
+        name && `the cluster that lends dataspace ${name} took it back, or could not be asked in time,`;
+      node.sessions.endOwners(action.owners, why);
+    }
   }
 }
 

@@ -230,6 +230,9 @@ it('what the policy no longer says ends at once: a name, then the cluster', { ti
   east.policy(eastPolicy(authorityOf(west)));
   await until('the line is up again', async () => (await west.peers())[0]?.connected);
   expect(await connect(':upper@east', 'bob', 'back')).toBe('BACK');
+  const told = (await east.events('gateway-policy')).join('\n');
+  expect(told).toContain('another policy is in force: west: name alice:shout is exported no more');
+  expect(told).toContain(`west: certificate ${denied.replaceAll(':', '')} counts no more`);
 });
 
 it('another authority in the place of the pinned one ends the line', { timeout: 30_000 }, async () => {

@@ -3,6 +3,7 @@
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { type FilesRead, isAsRead, type Policy, readPolicy } from './policy.ts';
+import { policyChanges } from './policy-changes.ts';
 
 const LOOK_MS = 1_000;
 
@@ -14,7 +15,7 @@ export class PolicyFile {
   /** By the last try, whatever came of it. */
   #read: FilesRead = new Map();
   #timer: NodeJS.Timeout | undefined;
-  #changed: (() => void) | undefined;
+  #changed: ((what: string[]) => void) | undefined;
   /** Why what is in the file does not count. */
   trouble = '';
 
@@ -30,8 +31,8 @@ export class PolicyFile {
     return this.#policy;
   }
 
-  /** @param changed another policy is in force */
-  watch(changed: () => void): void {
+  /** @param changed another policy is in force, and what differs */
+  watch(changed: (what: string[]) => void): void {
     this.#changed = changed;
     this.#timer = setInterval(
       ownTurn({ timer: 'policy' }, () => this.look()),
@@ -46,6 +47,7 @@ export class PolicyFile {
   look(again = false): void {
     if (!again && isAsRead(this.#read)) return;
     this.#read = new Map();
+    const before = this.#policy;
     try {
       const policy = readPolicy(this.#file, this.#cluster, this.#read);
       if (policy.listen !== this.#policy.listen)
@@ -61,6 +63,6 @@ export class PolicyFile {
       );
       return;
     }
-    this.#changed?.();
+    this.#changed?.(policyChanges(before, this.#policy));
   }
 }

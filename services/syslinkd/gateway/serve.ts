@@ -62,6 +62,9 @@ export interface GatewayOptions {
   readonly folder: TlsFolder | undefined;
 }
 
+/** Of one policy beside the one before. */
+const CHANGES_TOLD = 12;
+
 /** @throws SettingError in a line, where its policy or identity is of no use */
 export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, metricsListen = '' } = options;
@@ -130,7 +133,12 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
       : error;
   });
   await memory.start();
-  file.watch(changed);
+  file.watch((what) => {
+    const said = what.slice(0, CHANGES_TOLD);
+    if (what.length > said.length) said.push(`and ${what.length - said.length} more`);
+    if (said.length > 0) events.add('gateway-policy', `another policy is in force: ${said.join('; ')}`);
+    changed();
+  });
   dialler.look();
   const looking = setInterval(
     ownTurn({ timer: 'certificates of peers' }, () => sessions.look()),

@@ -142,6 +142,9 @@ const COLUMNS: Column[] = [
 
 const stateName = (state: ProcessState): string => (ProcessState[state] ?? 'unspecified').toLowerCase();
 
+const shownState = ({ state, parked }: Process): string =>
+  parked && state === ProcessState.RUNNING ? 'parked' : stateName(state);
+
 const COMMAND_CHARS = 120;
 
 /** In one line, whatever its words hold; what is cut here is in --json. */
@@ -161,7 +164,7 @@ function row(process: Process): string[] {
     String(process.pid),
     process.node,
     process.vkernel,
-    ended ? how : stateName(process.state),
+    ended ? how : shownState(process),
     formatSpan(Date.now() - startedMs),
     process.cpuMs === 0n ? '-' : formatSpan(Number(process.cpuMs)),
     process.threads === 0 ? '-' : String(process.threads),

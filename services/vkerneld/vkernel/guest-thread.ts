@@ -283,6 +283,7 @@ function run(module: WebAssembly.Module, start: StartGuest): void {
     const { exports, gate, parking } = instantiate(module, start, { thread: FIRST, place: 0 });
     const { _start: entry } = exports;
     // Without it the program has done its work in its start section.
+    if (start.resume !== undefined) post({ kind: 'resumed' });
     if (typeof entry !== 'function') return;
     const enter = (): void => gate.inProgram(() => entry());
     if (parking === undefined) enter();

@@ -201,6 +201,8 @@ export type GuestMessage =
   /** There is something in the ring. */
   | { readonly kind: 'output' }
   | { readonly kind: 'request'; readonly request: KernelRequest; readonly mayLeave?: boolean }
+  /** It is back in its program, which was parked. */
+  | { readonly kind: 'resumed' }
   /** It left its program, as it was told: its thread is not needed any more. */
   | { readonly kind: 'parked'; readonly parked: ParkedGuest }
   /** It called the virtual kernel, or a wait of it timed out: told while somebody watches. */

@@ -432,6 +432,9 @@ export class Process {
       case 'request':
         if (this.#exit === undefined) void from.calls?.serve(message.request, message.mayLeave);
         return;
+      case 'resumed':
+        this.#around.seat?.there();
+        return;
       case 'parked':
         this.#parking?.left(message.parked);
         return;

@@ -323,6 +323,13 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
 
   // ---- what the holder's machine says
 
+  // Of those that are removed most were never here.
+  private drop({ frames }: NodeDataspace<M, B>, { firstPage, pageCount }: PageRun): void {
+    const had = frames.residentPages;
+    frames.drop(firstPage, pageCount);
+    this.context.ports.tally.invalidations += had - frames.residentPages;
+  }
+
   private performAll(actions: readonly HolderAction[], shard?: number, data?: PageData, bytes?: B): void {
     for (const action of actions) this.perform(action, shard, data, bytes);
   }
@@ -349,8 +356,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
       case 'drop':
         this.rememberLost(dataspace, run);
         dataspace.prediction.gone(firstPage, pageCount);
-        this.context.ports.tally.invalidations += pageCount;
-        dataspace.frames.drop(firstPage, pageCount);
+        this.drop(dataspace, run);
         this.home.takeForNode(run, 'WRITE');
         return;
       case 'install':

@@ -46,8 +46,8 @@ export type RelayAction =
   | { type: 'answer'; session: number; event: MessageInitShape<typeof PmapEventSchema>; limit?: string }
   /** What a process locks it will use: the pages under the range come along, where it maps them. */
   | { type: 'bring'; locked: LockedRange }
-  /** Processes lost range locks: they must not go on as if they had them. */
-  | { type: 'lost'; owners: ReadonlySet<bigint> };
+  /** Processes lost range locks: they must not go on as if they had them. `desk`: of whose word no more counts. */
+  | { type: 'lost'; owners: ReadonlySet<bigint>; desk?: number };
 
 /** An answer of the directory to what was asked of it. */
 type Result = Extract<

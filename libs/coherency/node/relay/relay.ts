@@ -297,8 +297,8 @@ export class Relay extends RelayRecords {
     return !this.held.holds(owner, dataspace, begin, end);
   }
 
-  protected lose(owners: ReadonlySet<bigint>): void {
-    if (owners.size > 0) this.actions.push({ type: 'lost', owners });
+  protected lose(owners: ReadonlySet<bigint>, desk?: number): void {
+    if (owners.size > 0) this.actions.push({ type: 'lost', owners, ...(desk !== undefined && { desk }) });
   }
 
   private answerWait({ session, request }: UnderWay, status: SyncStatus): void {
@@ -340,7 +340,7 @@ export class Relay extends RelayRecords {
       owners.add(owner);
       this.held.forget(owner, dataspace);
     }
-    this.lose(owners);
+    this.lose(owners, shard);
   }
 
   private rejoined(shard: number, newLeader: boolean, nowMs: number): void {

@@ -102,23 +102,30 @@ export class GuestParking {
 
   #parked(call: Call): Call {
     return (...args) => {
+      if (this.#leaves !== undefined)
+        this.#end('it called where it was to leave: its exports asyncify_... are not those of Asyncify');
       const resume = this.#returns;
+      // A handler runs when the call is over, and nowhere between: what it calls would be taken for this one.
       if (resume === undefined) {
+        this.#gate.hold();
         this.#began = [clockNs(Clockid.realtime), clockNs(Clockid.monotonic)];
       } else {
         this.#returns = undefined;
         this.#call('asyncify_stop_rewind');
-        this.#gate.release();
         this.#began = resume.parked.beganNs;
         this.#answer = resume;
       }
       this.#mayLeave = true;
+      let result: unknown;
       try {
-        return call(...args);
+        result = call(...args);
       } catch (error) {
-        if (!(error instanceof Leave)) throw error;
+        if (!(error instanceof Leave)) {
+          this.#gate.release();
+          throw error;
+        }
+        // Held until its thread has left.
         const area = this.#call(PARK) as number;
-        this.#gate.hold();
         this.#leaves = { area, beganNs: this.#began };
         this.#call('asyncify_start_unwind', area);
         return 0;
@@ -127,6 +134,9 @@ export class GuestParking {
         this.#answer = undefined;
         this.#began = [];
       }
+      this.#gate.release();
+      this.#gate.deliver();
+      return result;
     };
   }
 

@@ -7,7 +7,7 @@ import { buildGuest } from '../../../../test/guests/build.ts';
 import type { ProcessSpec } from '../process-spec.ts';
 import { assemble } from '../testdata/programs.ts';
 import { eventually, type Running, TestMachine } from '../testdata/run-process.ts';
-import { type Seat, Seats } from './seats.ts';
+import { COMING_MAX, type Seat, Seats } from './seats.ts';
 
 const machine = new TestMachine();
 let sleeper: Uint8Array<ArrayBuffer>;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => machine.close());
 
 /** Where many threads are, one that waits is parked soon. */
-const seat: Seat = { isCrowded: true, leave: () => {}, back: () => Promise.resolve() };
+const seat: Seat = { isCrowded: true, leave: () => {}, back: () => Promise.resolve(), there: () => {} };
 const run = (words: string, spec: Partial<ProcessSpec> = {}): Running =>
   machine.run(sleeper, { args: words.split(' '), seat, ...spec });
 const isParked = (each: Running) => eventually(() => each.process.threads()).toBe(0);
@@ -80,6 +80,17 @@ test('a handler runs where its program is parked, whose call ends with EINTR', a
   handles.process.signal('SIGUSR1');
   await eventually(handles.stdout).toMatch(/signal 10\nread -1 \nend\n$/);
   expect(await handles.exited).toMatchObject({ code: 0 });
+}, 60_000);
+
+test('a handler that calls the virtual kernel while its thread leaves, or comes back, loses nothing', async () => {
+  const words = `asking handle ${'sleep 60000 '.repeat(40)}say end`;
+  const storms = Array.from({ length: 4 }, () => run(words));
+  for (const { stdout } of storms) await eventually(stdout).toContain('handles 0');
+  // Each ends a sleep; some come as its thread is told to leave, some as another one comes.
+  const signals = storms.map(({ process }, i) => setInterval(() => process.signal('SIGUSR1'), 19 + i * 2));
+  for (const { exited } of storms) expect(await exited).toMatchObject({ code: 0, reason: '' });
+  for (const each of signals) clearInterval(each);
+  for (const { stdout } of storms) expect(stdout().match(/^slept \d+$/gm)).toHaveLength(40);
 }, 60_000);
 
 test('one that is stopped goes on when it may, and one that is killed ends, wherever it is', async () => {
@@ -186,4 +197,21 @@ test('where there is no thread for one that goes on, it waits until there is; on
   expect(came).toEqual(['third']);
   await second.back();
   expect(seats.taken).toBe(2);
+});
+
+test('they come a few at a time', async () => {
+  const seats = new Seats(100, () => 0);
+  const all = Array.from({ length: COMING_MAX + 2 }, () => seats.sit());
+  for (const seat of all) seat.leave();
+  let came = 0;
+  for (const seat of all) void seat.back().then(() => came++);
+  await Promise.resolve();
+  expect(came).toBe(COMING_MAX);
+  all[0]!.there();
+  await Promise.resolve();
+  expect(came).toBe(COMING_MAX + 1);
+  // One that ends meanwhile is not waited for.
+  all[1]!.leave();
+  await Promise.resolve();
+  expect(came).toBe(COMING_MAX + 2);
 });

@@ -1,5 +1,8 @@
 // Threads that a virtual kernel has for its programs: one that is parked has none, and one that goes on waits until there is one for it.
 
+/** Threads that go on with a program at one time: more would only wait for processors, and hold up the virtual kernel. */
+export const COMING_MAX = 4;
+
 export interface Seat {
   /** Many threads are there. */
   readonly isCrowded: boolean;
@@ -7,6 +10,8 @@ export interface Seat {
   leave(): void;
   /** It is to have one again: resolves when it does. */
   back(): Promise<void>;
+  /** It is there again. */
+  there(): void;
 }
 
 export class Seats {
@@ -15,6 +20,8 @@ export class Seats {
   readonly #others: () => number;
   readonly #seated = new Set<Seat>();
   readonly #waiting = new Map<Seat, () => void>();
+  /** Those that have one again, and are not there yet. */
+  readonly #coming = new Set<Seat>();
 
   constructor(max: number, others: () => number) {
     this.#max = max;
@@ -43,6 +50,7 @@ export class Seats {
       leave: () => {
         seats.#seated.delete(seat);
         seats.#waiting.delete(seat);
+        seats.#coming.delete(seat);
         seats.changed();
       },
       back: () =>
@@ -51,6 +59,10 @@ export class Seats {
           else seats.#waiting.set(seat, resolve);
           seats.changed();
         }),
+      there: () => {
+        seats.#coming.delete(seat);
+        seats.changed();
+      },
     };
     this.#seated.add(seat);
     return seat;
@@ -59,8 +71,9 @@ export class Seats {
   /** Some thread is gone: whoever waits longest is next. */
   changed(): void {
     for (const [seat, resolve] of this.#waiting) {
-      if (this.isFull) return;
+      if (this.isFull || this.#coming.size >= COMING_MAX) return;
       this.#waiting.delete(seat);
+      this.#coming.add(seat);
       this.#seated.add(seat);
       resolve();
     }
