@@ -233,6 +233,7 @@ export class Node {
       makesRoom: () =>
         this.dataspacePageout.canMakeRoom() ||
         (this.frames.free < this.frames.room(undefined) + 1 && this.pageout.canMakeRoom()),
+      hasNeighbours: () => this.dataspacePageout.hasNeighbours,
       onClosed: (dataspace) => this.dataspacePageout.closed(dataspace),
     });
     const directory = () => this.line.directory;

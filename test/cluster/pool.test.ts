@@ -1,7 +1,10 @@
 // The memory of the cluster is one pool: a node with 8 MiB beside two with 32, and no swap. Programs of it touch four times as much, and
 // every byte is as it must be, whoever dies.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TestCluster, until } from './cluster.ts';
 
@@ -55,6 +58,22 @@ async function watched<T>(work: () => Promise<T>): Promise<{ result: T; mostMib:
     clearInterval(watching);
   }
 }
+
+test('what is larger than a node is loaded through it, and saved from each', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'odonata-pool-'));
+  const [from, to] = [join(folder, 'from'), join(folder, 'to')];
+  writeFileSync(from, randomBytes(26 * MIB));
+  expect(await cluster.vkctl(['ds', 'load', '--node', 'node2', 'large', from])).toMatchObject({ code: 0 });
+  for (const node of ['node2', 'node3', 'node2']) {
+    expect(await cluster.vkctl(['ds', 'save', '-q', '--node', node, 'large', to])).toEqual({
+      ...{ code: 0, stdout: '', stderr: '' },
+    });
+    expect(readFileSync(to).equals(readFileSync(from))).toBe(true);
+    rmSync(to);
+  }
+  await cluster.vkctl(['ds', 'rm', 'large']);
+  rmSync(folder, { recursive: true });
+});
 
 test('a dataspace of four times the memory of its node, written and read in every way: exact, and never more than there is', async () => {
   for (const pattern of PATTERNS) {

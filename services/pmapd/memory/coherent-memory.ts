@@ -45,6 +45,8 @@ export interface DataspaceAbout {
 /** How long an operation may wait for room that pages make which leave; and how often it looks. */
 const ROOM_MS = 10_000;
 const ROOM_LOOK_MS = 20;
+/** What nobody uses is known after that. */
+const NEIGHBOURS_MS = 2_000;
 
 /** An operation of the node itself that waits for its pages. */
 interface Operation {
@@ -69,6 +71,8 @@ export interface CoherentMemoryOptions {
   onMended(dataspace: SharedDataspace, page: number): void;
   /** Pages leave to make room, in time. */
   makesRoom?(): boolean;
+  /** Copies of pages may go, which takes a while to be found. */
+  hasNeighbours?(): boolean;
   /** A dataspace is not known here any more. */
   onClosed?(dataspace: bigint): void;
   /** The node has no frames for pages that somebody asked it for. */
@@ -289,7 +293,9 @@ export class CoherentMemory {
   // Its frames may come.
   private mayWait(operation: Operation): boolean {
     operation.shortMs ??= monotonicMs();
-    return monotonicMs() - operation.shortMs < ROOM_MS && this.o.makesRoom?.() === true;
+    const waitedMs = monotonicMs() - operation.shortMs;
+    if (waitedMs < ROOM_MS && this.o.makesRoom?.() === true) return true;
+    return waitedMs < NEIGHBOURS_MS && this.o.hasNeighbours?.() === true;
   }
 
   private refusal(refusal: UseRefusal, reason: string, { name }: SharedDataspace): RpcError {

@@ -25,6 +25,8 @@ const INACTIVE_PART = 1 / 8;
 const TURN_PAGES = 512;
 /** What was told to stay is not asked again before this. */
 const STAY_MS = 100;
+/** Neighbours say with each renewal of their lease how much room they have. */
+const TRY_MS = 3_000;
 
 export interface DataspacePageoutOptions {
   readonly frames: Frames;
@@ -56,6 +58,8 @@ export class DataspacePageout {
   private looking = false;
   private stopped = false;
   private stayedMs = Number.NEGATIVE_INFINITY;
+  /** Since when nothing left, though somebody waits for it. */
+  private triedMs: number | undefined;
   private retry: NodeJS.Timeout | undefined;
 
   constructor(options: DataspacePageoutOptions) {
@@ -121,9 +125,18 @@ export class DataspacePageout {
     // It is asked for, where that is not known.
     this.step({ type: 'look' });
     // What is lodged here goes back, if nobody else takes it.
-    if (!this.mayTake && this.o.lodged.pages === 0) return false;
+    if (this.mayTake || this.o.lodged.pages > 0) {
+      this.lookSoon();
+      return true;
+    }
+    // Copies go without anybody's room.
     this.lookSoon();
-    return true;
+    if (this.pool.sparedPages + this.pool.leavingPages > 0) return true;
+    // What neighbours said last may be seconds old.
+    const nowMs = monotonicMs();
+    this.triedMs ??= nowMs;
+    this.lookLater();
+    return this.pool.hasNeighbours && nowMs - this.triedMs < TRY_MS;
   }
 
   private lookSoon(): void {
@@ -195,6 +208,7 @@ export class DataspacePageout {
   private pageChanged(id: bigint, page: number, resident: boolean): void {
     if (resident) this.policy.came(id, page);
     else {
+      this.triedMs = undefined;
       this.policy.gone(id, page);
       this.step({ type: 'gone', dataspace: id, page });
     }

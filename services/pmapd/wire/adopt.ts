@@ -22,7 +22,8 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
         const taken = await node.pageout.takeBack(name, runs, shownCaller(caller));
         return { pages: taken ? runs.reduce((sum, { pageCount }) => sum + pageCount, 0) : 0 };
       }
-      const { dataspace } = await node.openings.open(name, 0n);
+      // Also of one that is being loaded: it may be larger than the node that loads it.
+      const { dataspace } = await node.openings.open(name, 0n, { incomplete: true });
       if (caller.role === Role.GATEWAY && !node.gatewayPages.mayBring(dataspace.id))
         throw new RpcError(Code.PermissionDenied, `${shownCaller(caller)} may not bring pages of ${name}`);
       const mode = whole ? 'WRITE' : 'READ';

@@ -82,6 +82,11 @@ export class NodePool {
     return pages;
   }
 
+  /** Copies of which the directory was told, that are here still. */
+  get sparedPages(): number {
+    return this.spared.size;
+  }
+
   /** True where there are other nodes, as far as is known. */
   get hasNeighbours(): boolean {
     return this.neighbours.count > 0;
