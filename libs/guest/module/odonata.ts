@@ -283,7 +283,8 @@ export const odonata = {
       ],
       result: 'errno',
       errors: {
-        EACCES: 'EXCLUSIVE or MODIFYING, and the user of this process may only read it',
+        EACCES:
+          'EXCLUSIVE or MODIFYING, and the user of this process may only read it; any lock of a dataspace that another cluster lends to read',
         EBADF: 'this process did not open `id`',
         EDEADLK: 'waiting would never end',
         EINVAL: '`begin` is past `end_inclusive`, or no mode',

@@ -197,7 +197,9 @@ function instantiate(
     descriptors.limits = limits;
   }
   const parking =
-    start.parkable === undefined ? undefined : new GuestParking(gate, start.parkable, (why) => abort(why));
+    start.parkable === undefined
+      ? undefined
+      : new GuestParking(gate, { globals: start.parkable, memory: start.memory }, (why) => abort(why));
   kernel.parking = parking;
   const ours = (module: string, functions: Functions): Functions =>
     parking?.wrap(module, functions) ?? functions;

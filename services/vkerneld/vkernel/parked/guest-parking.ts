@@ -18,6 +18,10 @@ export const PARKABLE_CALLS: Readonly<Record<string, readonly string[]>> = {
   odonata: ['lock', 'barrier', 'wait'],
 };
 
+interface Leaving extends Pick<ParkedGuest, 'area' | 'beganNs'> {
+  readonly call: string;
+}
+
 type Exports = Record<string, unknown>;
 type Call = (...args: never[]) => unknown;
 export type Functions = Readonly<Record<string, Call>>;
@@ -25,11 +29,12 @@ export type Functions = Readonly<Record<string, Call>>;
 export class GuestParking {
   readonly #gate: SignalGate;
   readonly #globals: readonly KeptGlobal[];
+  readonly #memory: WebAssembly.Memory;
   /** Ends the program, for which there is a reason. */
   readonly #end: (reason: string) => never;
   #exports: Exports = {};
   /** Where it leaves: the address of its stack, and when the call began. */
-  #leaves: Pick<ParkedGuest, 'area' | 'beganNs'> | undefined;
+  #leaves: Leaving | undefined;
   #returns: ResumeGuest | undefined;
   /** In a call in which it may leave. */
   #mayLeave = false;
@@ -37,9 +42,14 @@ export class GuestParking {
   /** When the call began that it is in, nanoseconds; by the clock's number. */
   #began: readonly bigint[] = [];
 
-  constructor(gate: SignalGate, globals: readonly KeptGlobal[], end: (reason: string) => never) {
+  constructor(
+    gate: SignalGate,
+    { globals, memory }: { globals: readonly KeptGlobal[]; memory: WebAssembly.Memory },
+    end: (reason: string) => never,
+  ) {
     this.#gate = gate;
     this.#globals = globals;
+    this.#memory = memory;
     this.#end = end;
   }
 
@@ -67,7 +77,9 @@ export class GuestParking {
     return Object.fromEntries(
       Object.entries(functions).map(([name, call]) => [
         name,
-        parkable.includes(name) ? this.#parked(call) : this.#through(`${module}.${name}`, call),
+        parkable.includes(name)
+          ? this.#parked(`${module}.${name}`, call)
+          : this.#through(`${module}.${name}`, call),
       ]),
     );
   }
@@ -91,16 +103,24 @@ export class GuestParking {
       if (this.#leaves !== undefined) this.#call('asyncify_stop_unwind');
     } catch (error) {
       if (this.#leaves === undefined || !(error instanceof WebAssembly.RuntimeError)) throw error;
-      this.#end(
-        `what is on its stack does not fit where its ${PARK} has it left (or its code was changed for parking without all of its functions): ${error.message}`,
-      );
+      this.#end(this.#whyNot(this.#leaves, error.message));
     }
     if (this.#leaves === undefined) return undefined;
     const globals = this.#globals.map(({ index }) => this.#global(index).value as KeptValue);
-    return { ...this.#leaves, globals };
+    const { area, beganNs } = this.#leaves;
+    return { area, beganNs, globals };
   }
 
-  #parked(call: Call): Call {
+  /** Why it came to no end of leaving. */
+  #whyNot({ area, call }: Leaving, trap: string): string {
+    const words = new Int32Array(this.#memory.buffer);
+    const [at = 0, end = 0] = [words[area >>> 2], words[(area >>> 2) + 1]];
+    return at > end
+      ? `what was on its stack in ${call} takes ${at - end} bytes more than its ${PARK} has room for: give it more`
+      : `it did not leave ${call}, where it was to be parked: is that among the calls that --asyncify-imports has? (${trap})`;
+  }
+
+  #parked(name: string, call: Call): Call {
     return (...args) => {
       if (this.#leaves !== undefined)
         this.#end('it called where it was to leave: its exports asyncify_... are not those of Asyncify');
@@ -126,7 +146,7 @@ export class GuestParking {
         }
         // Held until its thread has left.
         const area = this.#call(PARK) as number;
-        this.#leaves = { area, beganNs: this.#began };
+        this.#leaves = { area, beganNs: this.#began, call: name };
         this.#call('asyncify_start_unwind', area);
         return 0;
       } finally {
