@@ -3,7 +3,8 @@
  *
  *   paging MIB ACCESSES PATTERN SEED [DS]     PATTERN: scan, random, loop, phases or mix
  *
- * With DS it is a dataspace of that name, which it makes, instead of private memory.
+ * With DS it is a dataspace of that name, which it makes, instead of private memory. With `+log` behind PATTERN it prints which pages it
+ * used, in order: "log".
  *
  * Each page but every eighth, which is never written, begins with numbers of its own. An access checks a page at three places,
  * and writes every second one anew. Then all words of all pages are checked.
@@ -40,6 +41,8 @@ int main(int argc, char **argv) {
   uint64_t random = number(argv[4], "SEED") + 1, begin_ns = now_ns();
   uint64_t *memory = argc == 6 ? (uint64_t *)map_dataspace(argv[5], pages * ODONATA_PAGE, ODONATA_READ_WRITE).base
                                : aligned_alloc(65536, pages * ODONATA_PAGE);
+  bool logs = strstr(argv[3], "+log") != NULL;
+  uint16_t *log = logs ? calloc(accesses, sizeof *log) : NULL;
   uint8_t *versions = calloc(pages, 1);
   if (memory == NULL || versions == NULL) die(EXIT_CALL, "no addresses for %s MiB", argv[1]);
   for (uint64_t page = 0; page < pages; page++)
@@ -50,6 +53,7 @@ int main(int argc, char **argv) {
     uint64_t page = next_page(argv[3], i, pages, &random);
     uint64_t *words = memory + page * WORDS;
     bool equal = true;
+    if (logs) log[i] = (uint16_t)page;
     for (int at = 0; at < WORDS; at += WORDS / 2 - 1) equal &= words[at] == word_of(page, versions[page], at);
     if (!equal && wrong++ == 0) first_wrong = (int64_t)page;
     if (i % 2 == 0 && page % 8 != 7) fill(words, page, ++versions[page]);
@@ -60,7 +64,9 @@ int main(int argc, char **argv) {
     if (!equal && wrong++ == 0) first_wrong = (int64_t)page;
   }
   printf("{\"pattern\":\"%s\",\"pages\":%" PRIu64 ",\"accesses\":%" PRIu64 ",\"wrong_pages\":%" PRIu64
-         ",\"first_wrong\":%" PRId64 ",\"ns\":%" PRIu64 "}\n",
+         ",\"first_wrong\":%" PRId64 ",\"ns\":%" PRIu64,
          argv[3], pages, accesses, wrong, first_wrong, now_ns() - begin_ns);
+  for (uint64_t i = 0; logs && i < accesses; i++) printf("%s%u", i == 0 ? ",\"log\":[" : ",", log[i]);
+  puts(logs ? "]}" : "}");
   return wrong > 0 ? EXIT_CHECK : 0;
 }

@@ -194,12 +194,13 @@ it('whoever is of one cluster is nobody in the other, and gets at nothing of it'
 });
 
 it('one pool of frames, and a bound in it', async () => {
-  const tooMuch = await other.vkctl('run', '--node', 'node2', hog, 'private', '60');
+  // More than its other node takes, too.
+  const tooMuch = await other.vkctl('run', '--node', 'node2', hog, 'private', '200');
   expect([tooMuch.code === 0, tooMuch.stderr]).toEqual([false, expect.stringMatching(/out of memory/)]);
   // What the own cluster has is not there for the other one, whatever its bound says; and is when it is given back.
   const pid = (await own.done('run', '-d', hog, 'private', '60', '600000')).trim();
   await vi.waitFor(async () => expect(await own.done('logs', pid)).toContain('"done":60'), WAIT);
-  const none = await other.vkctl('run', '--node', 'node2', hog, 'private', '34');
+  const none = await other.vkctl('run', '--node', 'node2', hog, 'private', '200');
   expect([none.code === 0, none.stderr]).toEqual([
     false,
     expect.stringMatching(/out of memory.*other clusters of its machine have/),
