@@ -39,7 +39,15 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', { timeout: 120_00
   };
 
   interface Status {
-    nodes: { name: string; stats: { framesTotal: number; framesPrivate: number; pagesShared: number } }[];
+    nodes: {
+      name: string;
+      stats: {
+        framesTotal: number;
+        framesPrivate: number;
+        pagesShared: number;
+        pool?: { neighbourPages: number };
+      };
+    }[];
   }
   const stats = async (node: string) => {
     const { nodes } = JSON.parse((await vkctl('status', '--json')).stdout) as Status;
@@ -148,8 +156,14 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', { timeout: 120_00
 
   test('private memory: who has more than its share ends for who has less', async () => {
     const before = (await stats('node1')).framesPrivate;
+    // Its neighbour has no room for any of it.
+    const elsewhere = start('run', '--node', 'node2', guests.hog, 'private', '62', '60000');
+    await until('node2 is full', async () => (await stats('node2')).framesPrivate > 60 * 256);
     const greedy = start('run', '--node', 'node1', guests.hog, 'private', '60', '30000');
-    await until('it has its memory', async () => (await stats('node1')).framesPrivate > 60 * 256);
+    await until('it has its memory', async () => {
+      const { framesPrivate, pool } = await stats('node1');
+      return framesPrivate + (pool?.neighbourPages ?? 0) > 60 * 256;
+    });
     const modest = await vkctl('run', '--node', 'node1', guests.hog, 'private', '30');
     expect(modest).toMatchObject({ code: 0, stderr: '' });
     expect(await greedy.ended).toMatchObject({
@@ -158,6 +172,8 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', { timeout: 120_00
         /out of memory: node1 has no frame for private memory of process \d+; it has/,
       ),
     });
+    elsewhere.child.kill('SIGTERM');
+    await elsewhere.ended;
     const alone = await vkctl('run', '--node', 'node1', guests.hog, 'private', '400');
     expect(alone).toMatchObject({
       code: 128 + 9,

@@ -16,7 +16,9 @@ import type { Charge } from './charge.ts';
 import type { Frames } from './frames.ts';
 
 /** How long frames of a process that must end may take to come back. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 15_000;
+/** For pages that leave; then somebody ends for it. */
+const LEAVING_MS = 8_000;
 /** A victim has so long before the next one is chosen. */
 const END_MS = 3_000;
 const CHECK_MS = 500;
@@ -92,8 +94,9 @@ export class Shortage {
       return `out of memory: it has all of its quota of ${mib(quotaFrames)} (raise it with --memory)`;
     if (charge.room === 0) return charge.process.vkernelReason();
     const has = `it has ${mib(charge.frames)} of the ${mib(frames.total)} of ${node}`;
-    const late = monotonicMs() - sinceMs > WAIT_MS;
-    if (!late && this.o.makesRoom?.(sharedOnly) === true) return undefined;
+    const waitedMs = monotonicMs() - sinceMs;
+    const late = waitedMs > WAIT_MS;
+    if (waitedMs < LEAVING_MS && this.o.makesRoom?.(sharedOnly) === true) return undefined;
     const others =
       frames.missingToOthers > 0
         ? `, and other clusters of its machine have ${mib(frames.missingToOthers)}`
