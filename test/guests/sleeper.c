@@ -6,7 +6,7 @@
  * each WHAT, in order: sleep MS, read (a line of standard input, which it writes), poll MS (its input, or so long), deep N (the next
  * WHAT within so many calls of a function), count (how often it was asked to count so far), lock (EXCLUSIVE on the dataspace `shared`),
  * unlock, file (opens one in /kept and writes it), tell (reads it back by the descriptor that it has), handle (SIGUSR1: says so; after `asking` it
- * asks who it is, too), say TEXT. Each says what it did in a line.
+ * asks who it is instead), say TEXT. Each says what it did in a line.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,11 +53,11 @@ static void pause_ms(long ms) {
 
 static int asks;
 
-/* With `asking` it calls the virtual kernel, which has to be asked for what it answers. */
+/* With `asking` it calls the virtual kernel, which has to be asked for what it answers; and does not print, which the program may be at. */
 __attribute__((export_name("odonata_signal"))) void odonata_signal(int32_t signal) {
   struct odonata_relatives who;
   if (asks) odonata_identify(0, &who);
-  said("signal", signal);
+  else said("signal", signal);
 }
 
 static void open_shared(void) {

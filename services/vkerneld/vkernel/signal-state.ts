@@ -141,6 +141,11 @@ export class SignalGate {
     this.#depth--;
   }
 
+  /** The program has a handler of some signal. */
+  get hasHandlers(): boolean {
+    return Atomics.load(this.#words, HANDLED) !== 0;
+  }
+
   /** A handler runs. */
   get isHandling(): boolean {
     return this.#handling !== 0;

@@ -53,9 +53,9 @@ export class GuestParking {
     this.#end = end;
   }
 
-  /** Whether the thread may be told to leave now. */
+  /** Whether the thread may be told to leave now. One with handlers of signals keeps its thread: they are not yet known to lose nothing. */
   get mayLeave(): boolean {
-    return this.#mayLeave && !this.#gate.isHandling;
+    return this.#mayLeave && !this.#gate.hasHandlers && !this.#gate.isHandling;
   }
 
   /** What the call was answered that it came back to, when it asks that again; once. */
