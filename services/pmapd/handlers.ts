@@ -330,6 +330,7 @@ export function pmapHandlers(
 
     getNodeStats({ process }) {
       const { pagesIn, pagesOut, invalidations } = node.statistics;
+      const pool = poolStats(node);
       const { waitingBytes, inFlightBytes } = node.transfers.tally;
       return {
         node: node.name,
@@ -358,7 +359,7 @@ export function pmapHandlers(
           residentBytes: BigInt(residentBytes() ?? 0),
         }),
         ...(node.pageout.hasSwap && { pageout: node.pageout.stats }),
-        ...(poolStats(node) && { pool: poolStats(node) }),
+        ...(pool && { pool }),
       };
     },
   };

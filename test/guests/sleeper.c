@@ -26,7 +26,6 @@ static int left;
 static int counted;
 static int file = -1;
 static struct odonata_dataspace shared;
-static double began;
 
 static double now_ms(void) {
   struct timespec now;
@@ -125,7 +124,6 @@ static void one(void) {
 }
 
 int main(int argc, char **argv) {
-  began = now_ms();
   words = argv + 1;
   left = argc - 1;
   while (left > 0) one();

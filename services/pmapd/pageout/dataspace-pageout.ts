@@ -124,13 +124,10 @@ export class DataspacePageout {
     if (this.room >= this.low || this.o.memory.residentPages() === 0) return false;
     // It is asked for, where that is not known.
     this.step({ type: 'look' });
-    // What is lodged here goes back, if nobody else takes it.
-    if (this.mayTake || this.o.lodged.pages > 0) {
-      this.lookSoon();
-      return true;
-    }
-    // Copies go without anybody's room.
     this.lookSoon();
+    // What is lodged here goes back, if nobody else takes it.
+    if (this.mayTake || this.o.lodged.pages > 0) return true;
+    // Copies go without anybody's room.
     if (this.pool.sparedPages + this.pool.leavingPages > 0) return true;
     // What neighbours said last may be seconds old.
     const nowMs = monotonicMs();
