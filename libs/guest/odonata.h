@@ -87,7 +87,7 @@ enum {
 enum {
   ODONATA_SIGNAL_DEFAULT = 0, /* the end of the process; nothing, or a stop, for some */
   ODONATA_SIGNAL_IGNORE = 1,  /* nothing */
-  ODONATA_SIGNAL_HANDLER = 2, /* the exported function `odonata_signal(i32)` */
+  ODONATA_SIGNAL_HANDLER = 2, /* the function of odonata_signal_handler, or the exported `odonata_signal(i32)` */
 };
 
 /** Flags of odonata_wait. */
@@ -371,12 +371,29 @@ ODONATA_IMPORT("dup")
 int32_t odonata_dup(uint32_t fd, uint32_t to, uint32_t *out);
 
 /**
- * What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number: at
- * the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR
- * first: reads of standard input, polls and sleeps, odonata_wait(), odonata_wait32().
+ * What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of
+ * odonata_signal_handler(), is called with its number: at the return from a call, or in the middle of what the first
+ * thread computes.  A call that waits ends with EINTR first: reads of standard input, polls and sleeps,
+ * odonata_wait(), odonata_wait32().
  */
 ODONATA_IMPORT("signal_action")
 int32_t odonata_signal_action(int32_t signal, int32_t action);
+
+/**
+ * Which function HANDLER calls from now on, instead of the exported `odonata_signal`: its number in the program's
+ * table, which is what its address is in C.  It takes the number of a signal, and returns nothing.  A linker of
+ * commands may wrap each function that is exported (wasm-ld does, where the C library begins by what is exported, as
+ * that of Debian 12): a wrapper runs constructors and what atexit() has at each call.
+ */
+ODONATA_IMPORT("signal_handler")
+int32_t odonata_signal_handler(uint32_t function);
+
+/**
+ * Where this program leaves its stack while it is parked; once, before it waits.  A program that has this call is one
+ * that Asyncify went through.
+ */
+ODONATA_IMPORT("park_area")
+int32_t odonata_park_area(void *addr, uint32_t len);
 
 /** Makes a session and a process group of this process alone. */
 ODONATA_IMPORT("set_session")
@@ -410,15 +427,20 @@ int64_t odonata_process_id(void);
  * stack then has to fit `bytes`, a multiple of 4: some 100 a function that it is in.
  */
 #define ODONATA_PARKABLE(bytes)                                                                                       \
-  static struct {                                                                                                     \
-    char *at, *end;                                                                                                   \
-    char stack[bytes];                                                                                                \
-  } odonata_parked;                                                                                                   \
-  __attribute__((export_name("odonata_park"))) void *odonata_park(void) {                                             \
-    odonata_parked.at = odonata_parked.stack;                                                                         \
-    odonata_parked.end = odonata_parked.stack + sizeof odonata_parked.stack;                                          \
-    return &odonata_parked;                                                                                           \
+  __attribute__((constructor)) static void odonata_parkable(void) {                                                   \
+    static uint32_t stack[(bytes) / 4];                                                                               \
+    odonata_park_area(stack, sizeof stack);                                                                           \
   }
+
+/** odonata_signal_handler() with a function of C. */
+static inline int32_t odonata_on_signal(void (*handler)(int32_t signal)) {
+  static void (*volatile kept)(int32_t);
+  int32_t error = odonata_signal_handler((uint32_t)(uintptr_t)handler);
+  kept = handler;
+  /* Never so; but what optimises a whole program (wasm-opt) empties a function that it sees nobody call. */
+  if (error < 0) kept(0);
+  return error;
+}
 
 /** `bytes` rounded up to whole pages. */
 static inline uint64_t odonata_round_up(uint64_t bytes) {

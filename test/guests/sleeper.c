@@ -53,7 +53,7 @@ static void pause_ms(long ms) {
 static int asks;
 
 /* With `asking` it calls the virtual kernel, which has to be asked for what it answers; and does not print, which the program may be at. */
-__attribute__((export_name("odonata_signal"))) void odonata_signal(int32_t signal) {
+static void on_signal(int32_t signal) {
   struct odonata_relatives who;
   if (asks) odonata_identify(0, &who);
   else said("signal", signal);
@@ -112,6 +112,7 @@ static void one(void) {
     printf("file %s\n", bytes);
     fflush(stdout);
   } else if (strcmp(what, "handle") == 0) {
+    must(odonata_on_signal(on_signal), "on_signal");
     said("handles", odonata_signal_action(10, ODONATA_SIGNAL_HANDLER));
   } else if (strcmp(what, "asking") == 0) {
     asks = 1;

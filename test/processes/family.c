@@ -171,6 +171,11 @@ static void on_signal(int signal) {
   else ends++;
 }
 
+/** Once, and not with each signal. */
+static int begun;
+__attribute__((constructor)) static void begin(void) { begun++; }
+static void at_end(void) { printf("begun %d, over\n", begun); }
+
 /** Signals to a child, and what wait tells of each. */
 static int watch(const char *node) {
   signal(SIGCHLD, on_signal);
@@ -227,6 +232,7 @@ int main(int argc, char **argv) {
     signal(SIGUSR1, on_signal);
     struct sigaction action = { .sa_handler = on_signal };
     sigaction(SIGTERM, &action, NULL);
+    atexit(at_end);
     puts("ready");
     fflush(stdout);
     int said = 0;

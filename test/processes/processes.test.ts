@@ -127,6 +127,8 @@ describe('signals', () => {
     await program.wrote(/USR1 2/);
     await machine.cluster.vkctl(['kill', pid]);
     expect((await program.end()).code).toBe(5);
+    // And no constructor, nor what atexit() has, with them.
+    await program.wrote(/USR1 2\nbegun 1, over\n$/);
   });
 });
 

@@ -89,6 +89,12 @@ declare function ds_dup(fd: u32, to: u32, out: usize): i32;
 @external("odonata", "signal_action")
 declare function ds_signal_action(signal: i32, action: i32): i32;
 // @ts-ignore: decorator
+@external("odonata", "signal_handler")
+declare function ds_signal_handler(function: u32): i32;
+// @ts-ignore: decorator
+@external("odonata", "park_area")
+declare function ds_park_area(addr: usize, len: u32): i32;
+// @ts-ignore: decorator
 @external("odonata", "set_session")
 declare function ds_set_session(): i32;
 

@@ -4,15 +4,20 @@
  * stack then has to fit `bytes`, a multiple of 4: some 100 a function that it is in.
  */
 #define ODONATA_PARKABLE(bytes)                                                                                       \
-  static struct {                                                                                                     \
-    char *at, *end;                                                                                                   \
-    char stack[bytes];                                                                                                \
-  } odonata_parked;                                                                                                   \
-  __attribute__((export_name("odonata_park"))) void *odonata_park(void) {                                             \
-    odonata_parked.at = odonata_parked.stack;                                                                         \
-    odonata_parked.end = odonata_parked.stack + sizeof odonata_parked.stack;                                          \
-    return &odonata_parked;                                                                                           \
+  __attribute__((constructor)) static void odonata_parkable(void) {                                                   \
+    static uint32_t stack[(bytes) / 4];                                                                               \
+    odonata_park_area(stack, sizeof stack);                                                                           \
   }
+
+/** odonata_signal_handler() with a function of C. */
+static inline int32_t odonata_on_signal(void (*handler)(int32_t signal)) {
+  static void (*volatile kept)(int32_t);
+  int32_t error = odonata_signal_handler((uint32_t)(uintptr_t)handler);
+  kept = handler;
+  /* Never so; but what optimises a whole program (wasm-opt) empties a function that it sees nobody call. */
+  if (error < 0) kept(0);
+  return error;
+}
 
 /** `bytes` rounded up to whole pages. */
 static inline uint64_t odonata_round_up(uint64_t bytes) {

@@ -383,13 +383,29 @@ func Pipe(out unsafe.Pointer) int32
 //go:noescape
 func Dup(fd uint32, to uint32, out unsafe.Pointer) int32
 
-// What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number:
-// at the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR
-// first: reads of standard input, polls and sleeps, Wait, Wait32.
+// What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of SignalHandler,
+// is called with its number: at the return from a call, or in the middle of what the first thread computes.  A call
+// that waits ends with EINTR first: reads of standard input, polls and sleeps, Wait, Wait32.
 //
 //go:wasmimport odonata signal_action
 //go:noescape
 func SignalAction(signal int32, action int32) int32
+
+// Which function HANDLER calls from now on, instead of the exported `odonata_signal`: its number in the program's
+// table, which is what its address is in C.  It takes the number of a signal, and returns nothing.  A linker of
+// commands may wrap each function that is exported (wasm-ld does, where the C library begins by what is exported, as
+// that of Debian 12): a wrapper runs constructors and what atexit() has at each call.
+//
+//go:wasmimport odonata signal_handler
+//go:noescape
+func SignalHandler(function uint32) int32
+
+// Where this program leaves its stack while it is parked; once, before it waits.  A program that has this call is one
+// that Asyncify went through.
+//
+//go:wasmimport odonata park_area
+//go:noescape
+func ParkArea(addr unsafe.Pointer, len uint32) int32
 
 // Makes a session and a process group of this process alone.
 //

@@ -46,6 +46,7 @@ import { type LongWaits, type StandardStreams, type Word, wakeForSignals } from 
 import { PAGE_BYTES, type ProgramImage } from './wasm/image.ts';
 import { memoryImport } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
+import { functionOf, OWN_TABLE } from './wasm/table-function.ts';
 import { threadEntry } from './wasm/thread-entry.ts';
 import { TypesSeen } from './wasm/types-seen.ts';
 
@@ -179,7 +180,8 @@ function instantiate(
   const gate = new SignalGate(start.signals);
   memory.gate = gate;
   if (thread === FIRST) wakeForSignals(gate, start.bell);
-  Object.assign(globalThis, { [INTERRUPTED]: () => gate.deliver() });
+  // Who interrupts would take what comes out of a handler for its own.
+  Object.assign(globalThis, { [INTERRUPTED]: () => withinProgram(thread, () => gate.deliver()) });
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });
@@ -234,7 +236,11 @@ function instantiate(
     kernel.snapshot = { cell, note: cell.noter(exports, globals, began) };
   }
   const { odonata_signal: handler } = exports;
-  if (thread === FIRST && typeof handler === 'function') gate.handler = handler as (signal: number) => void;
+  if (thread === FIRST) {
+    if (typeof handler === 'function') gate.handler = handler as (signal: number) => void;
+    gate.functionOf = (number) => functionOf(exports[OWN_TABLE], number);
+    if (start.resume?.parked.handler !== undefined) gate.handleBy(start.resume.parked.handler);
+  }
   new AtomicWait(start.waits, memory, place).serve(exports);
   return { exports, gate, parking };
 }

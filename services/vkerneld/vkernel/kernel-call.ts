@@ -11,7 +11,7 @@
 import type { Meeting } from '@odonata/pmap/pmap-interface.ts';
 import { type LeaseCell, LeaseWatch } from '@odonata/pmap/shared-lease.ts';
 import type { ConnectionRequest } from './connections-asked.ts';
-import { Leave, type ParkedGuest, type ResumeGuest } from './parked/parked-guest.ts';
+import { Leave, type ParkArea, type ParkedGuest, type ResumeGuest } from './parked/parked-guest.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { DeviceName } from './wasi/mounts/devices.ts';
 import type { FileRequest } from './wasi/mounts/file-request.ts';
@@ -319,7 +319,11 @@ export class KernelCaller {
   snapshot: { readonly cell: { readonly asked: boolean }; readonly note: () => void } | undefined;
   /** Of a program that can be parked. */
   parking:
-    | { readonly mayLeave: boolean; readonly takeAnswer: (call: string) => KernelAnswer | undefined }
+    | {
+        readonly mayLeave: boolean;
+        readonly takeAnswer: (call: string) => KernelAnswer | undefined;
+        readonly useArea: (area: ParkArea) => void;
+      }
     | undefined;
 
   constructor(channel: SharedArrayBuffer, lease: LeaseCell, post: (message: GuestMessage) => void) {

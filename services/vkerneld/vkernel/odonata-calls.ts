@@ -7,6 +7,7 @@ import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
 import type { ConnectionRequest } from './connections-asked.ts';
 import type { KernelAnswer, KernelCaller } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
+import { PARK_AREA_WORDS } from './parked/parked-guest.ts';
 import { relationCalls } from './relation-calls.ts';
 import type { SignalGate } from './signal-state.ts';
 import type { DescriptorTable } from './wasi/descriptor-table.ts';
@@ -195,6 +196,11 @@ export function odonataImports(
     snapshot: () => {
       if (kernel.snapshot?.cell.asked !== true) return 0;
       return kernel.call({ call: 'snapshot' }).errno === Errno.success ? 1 : 0;
+    },
+    park_area: (at: number, bytes: number) => {
+      if (at % 4 !== 0 || bytes % 4 !== 0 || bytes <= PARK_AREA_WORDS * 4) throw new WasiError(Errno.inval);
+      memory.expectWritable(at, bytes);
+      kernel.parking?.useArea({ at, end: at + bytes });
     },
     wait32: (address: number, expected: number, timeoutNs: bigint) => {
       if (memory.atomicU32(address) !== expected) return Errno.again;

@@ -29,6 +29,7 @@ type Names =
   | 'pipe'
   | 'dup'
   | 'signal_action'
+  | 'signal_handler'
   | 'spawn'
   | 'wait'
   | 'kill'
@@ -152,6 +153,10 @@ export function relationCalls(
         throw new WasiError(Errno.inval);
       if (action === ACTION_HANDLER && gate.handler === undefined) throw new WasiError(Errno.notsup);
       gate.setAction(signal, action);
+    },
+    signal_handler: (number: number) => {
+      if (gate.functionOf === undefined) throw new WasiError(Errno.notsup);
+      if (!gate.handleBy(number)) throw new WasiError(Errno.inval);
     },
     terminal_get: (fd: number, at: number) => {
       memory.expectWritable(at, TERMINAL_WORDS * 8);

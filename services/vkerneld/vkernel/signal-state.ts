@@ -97,6 +97,10 @@ export class SignalGate {
   readonly #words: Int32Array;
   /** Only the thread that the program began in runs handlers; all stop. */
   handler: ((signal: number) => void) | undefined;
+  /** Functions of the program's table, in that thread. */
+  functionOf: ((number: number) => ((argument: number) => void) | undefined) | undefined;
+  /** Of the table; undefined: it is what the program exports. */
+  handlerNumber: number | undefined;
   /** A thread is ours until it enters the program. */
   #depth = 1;
 
@@ -116,6 +120,15 @@ export class SignalGate {
     } finally {
       this.#depth++;
     }
+  }
+
+  /** @returns whether the table has a function of that number */
+  handleBy(number: number): boolean {
+    const handler = this.functionOf?.(number);
+    if (handler === undefined) return false;
+    this.handler = handler;
+    this.handlerNumber = number;
+    return true;
   }
 
   setAction(signal: number, action: number): void {
@@ -139,11 +152,6 @@ export class SignalGate {
 
   release(): void {
     this.#depth--;
-  }
-
-  /** The program has a handler of some signal. */
-  get hasHandlers(): boolean {
-    return Atomics.load(this.#words, HANDLED) !== 0;
   }
 
   /** A handler runs. */

@@ -6,6 +6,7 @@ import { assemble, imports, program } from './testdata/programs.ts';
 import { eventually, type Running, TestMachine } from './testdata/run-process.ts';
 
 const machine = new TestMachine();
+const EINVAL = 28;
 afterAll(() => machine.close());
 
 const action = '(import "odonata" "signal_action" (func $action (param i32 i32) (result i32)))';
@@ -17,6 +18,21 @@ const handling = (body: string): Uint8Array<ArrayBuffer> =>
     (func $main (export "_start")
       (if (call $action (i32.const 10) (i32.const 2)) (then (call $exit (i32.const 1))))
       (call $print) ${body}))`);
+/** The same as a function of its table, of that number; in it is one of another kind, too. */
+const tabled = (number: number, signal = ''): Uint8Array<ArrayBuffer> =>
+  assemble(`(module ${action}
+    (import "odonata" "signal_handler" (func $handler (param i32) (result i32)))
+    ${imports}
+    (table 4 funcref) (elem (i32.const 1) $own $other)
+    (func $own (param i32) (call $exit (i32.add (i32.const 60) (local.get 0))))
+    (func $other (param i64 i32) (call $exit (i32.const 1)))
+    (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func (export "odonata_signal") (param i32) (call $exit (i32.const 2)))
+    (func (export "_start") (local $errno i32)
+      (local.set $errno (call $handler (i32.const ${number})))
+      (if (local.get $errno) (then (call $exit (local.get $errno))))
+      (if (call $action (i32.const 10) (i32.const 2)) (then (call $exit (i32.const 3))))
+      (call $print) ${signal} (loop $again (br $again))))`);
 const started = (run: Running) => eventually(() => run.stdout()).toBe('hello\n');
 
 test('a handler runs in a loop that touches no memory and calls nothing', async () => {
@@ -24,6 +40,22 @@ test('a handler runs in a loop that touches no memory and calls nothing', async 
   await started(run);
   run.process.signal('SIGUSR1');
   expect(await run.exited).toMatchObject({ code: 50 });
+});
+
+test('a handler is a function of its table where the program says so, and a trap where that is another kind', async () => {
+  const run = machine.run(tabled(1));
+  await started(run);
+  run.process.signal('SIGUSR1');
+  expect(await run.exited).toMatchObject({ code: 70 });
+  const other = machine.run(tabled(2));
+  await started(other);
+  other.process.signal('SIGUSR1');
+  expect(await other.exited).toMatchObject({
+    reason: expect.stringContaining('function signature mismatch'),
+  });
+  // Beyond its end; a place of it that is empty.
+  for (const number of [4, -1, 0, 3])
+    expect(await machine.run(tabled(number)).exited).toMatchObject({ code: EINVAL, reason: '' });
 });
 
 test('a sleep ends for a handler', async () => {

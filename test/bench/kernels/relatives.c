@@ -61,7 +61,7 @@ enum { KILLED = 9, USR1 = 10 };
 
 static volatile int handled;
 
-__attribute__((export_name("odonata_signal"))) void on_signal(int32_t signal) {
+static void on_signal(int32_t signal) {
   (void)signal;
   handled++;
   write(1, "x", 1);
@@ -81,6 +81,7 @@ static int child(const char *part) {
     write(1, &sum, sizeof sum);
     return 0;
   }
+  must(odonata_on_signal(on_signal), "on_signal");
   must(odonata_signal_action(USR1, ODONATA_SIGNAL_HANDLER), "signal_action");
   write(1, "r", 1);
   if (strcmp(part, "computes") == 0)

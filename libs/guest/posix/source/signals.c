@@ -75,9 +75,9 @@ __attribute__((noinline)) static void arrived(int signal) {
 
 /*
  * It may come in the middle of a function that calls no other, and has the 128 bytes below the stack pointer to itself: none of
- * them is touched here.
+ * them is touched here. It is not exported: the linker may wrap what is, in constructors and what atexit() has.
  */
-__attribute__((export_name("odonata_signal"), noinline)) void odonata_signal(int signal) {
+__attribute__((noinline)) static void on_signal(int32_t signal) {
   volatile char untouched[256];
   __asm__ volatile("" : : "r"(untouched) : "memory");
   arrived(from_wasi(signal));
@@ -91,6 +91,7 @@ static int tell(int signal) {
   int action = ODONATA_SIGNAL_HANDLER;
   if (with == SIG_IGN) action = ODONATA_SIGNAL_IGNORE;
   else if (with == SIG_DFL && !(blocked & bit(signal))) action = ODONATA_SIGNAL_DEFAULT;
+  if (action == ODONATA_SIGNAL_HANDLER) odonata_on_signal(on_signal);
   return odonata_signal_action(to_wasi(signal), action);
 }
 

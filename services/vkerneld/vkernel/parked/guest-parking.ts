@@ -9,8 +9,14 @@ import type { SignalGate } from '../signal-state.ts';
 import { Clockid } from '../wasi/abi.ts';
 import { clockNs } from '../wasi/clock.ts';
 import { exportOfGlobal, type KeptGlobal } from '../wasm/kept-globals.ts';
-import { PARK } from '../wasm/parkable.ts';
-import { type KeptValue, Leave, type ParkedGuest, type ResumeGuest } from './parked-guest.ts';
+import {
+  type KeptValue,
+  Leave,
+  PARK_AREA_WORDS,
+  type ParkArea,
+  type ParkedGuest,
+  type ResumeGuest,
+} from './parked-guest.ts';
 
 /** Those in which it may leave, by module. What each does before it waits it can do twice. */
 export const PARKABLE_CALLS: Readonly<Record<string, readonly string[]>> = {
@@ -33,6 +39,7 @@ export class GuestParking {
   /** Ends the program, for which there is a reason. */
   readonly #end: (reason: string) => never;
   #exports: Exports = {};
+  #area: ParkArea | undefined;
   /** Where it leaves: the address of its stack, and when the call began. */
   #leaves: Leaving | undefined;
   #returns: ResumeGuest | undefined;
@@ -53,9 +60,14 @@ export class GuestParking {
     this.#end = end;
   }
 
-  /** Whether the thread may be told to leave now. One with handlers of signals keeps its thread: they are not yet known to lose nothing. */
+  /** The program tells where it leaves its stack. */
+  useArea(area: ParkArea): void {
+    this.#area = area;
+  }
+
+  /** Whether the thread may be told to leave now. */
   get mayLeave(): boolean {
-    return this.#mayLeave && !this.#gate.hasHandlers && !this.#gate.isHandling;
+    return this.#mayLeave && this.#area !== undefined && !this.#gate.isHandling;
   }
 
   /** What the call was answered that it came back to, when it asks that again; once. */
@@ -95,8 +107,9 @@ export class GuestParking {
       for (const [i, { index }] of this.#globals.entries())
         this.#global(index).value = resume.parked.globals[i];
       this.#returns = resume;
+      this.#area = resume.parked.area;
       this.#gate.hold();
-      this.#call('asyncify_start_rewind', resume.parked.area);
+      this.#call('asyncify_start_rewind', resume.parked.area.at);
     }
     try {
       entry();
@@ -108,15 +121,15 @@ export class GuestParking {
     if (this.#leaves === undefined) return undefined;
     const globals = this.#globals.map(({ index }) => this.#global(index).value as KeptValue);
     const { area, beganNs } = this.#leaves;
-    return { area, beganNs, globals };
+    return { area, beganNs, globals, handler: this.#gate.handlerNumber };
   }
 
   /** Why it came to no end of leaving. */
   #whyNot({ area, call }: Leaving, trap: string): string {
     const words = new Int32Array(this.#memory.buffer);
-    const [at = 0, end = 0] = [words[area >>> 2], words[(area >>> 2) + 1]];
-    return at > end
-      ? `what was on its stack in ${call} takes ${at - end} bytes more than its ${PARK} has room for: give it more`
+    const at = words[area.at >>> 2] ?? 0;
+    return at > area.end
+      ? `what was on its stack in ${call} takes ${at - area.end} bytes more than its area has room for: give ODONATA_PARKABLE more`
       : `it did not leave ${call}, where it was to be parked: is that among the calls that --asyncify-imports has? (${trap})`;
   }
 
@@ -145,9 +158,10 @@ export class GuestParking {
           throw error;
         }
         // Held until its thread has left.
-        const area = this.#call(PARK) as number;
+        const area = this.#area!;
+        new Int32Array(this.#memory.buffer).set([area.at + PARK_AREA_WORDS * 4, area.end], area.at >>> 2);
         this.#leaves = { area, beganNs: this.#began, call: name };
-        this.#call('asyncify_start_unwind', area);
+        this.#call('asyncify_start_unwind', area.at);
         return 0;
       } finally {
         this.#mayLeave = false;

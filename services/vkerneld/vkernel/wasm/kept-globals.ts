@@ -20,7 +20,7 @@ export interface KeptGlobal {
 /** Why not: what stands after "there can be no snapshot of it: ", or "it cannot be parked: ". */
 export type KeptGlobals = { readonly globals: readonly KeptGlobal[] } | { readonly refused: string };
 
-export const ExportKind = { function: 0, global: 3 } as const;
+export const ExportKind = { function: 0, table: 1, global: 3 } as const;
 const typeNames = Object.entries(ValueType) as [KeptGlobal['type'], number][];
 
 export interface Export {
@@ -66,13 +66,16 @@ export function keptGlobalsOf(sections: readonly Section[], startsThreads: boole
 const bodyOf = (sections: readonly Section[], id: number): Uint8Array<ArrayBuffer> | undefined =>
   sections.find((each) => each.id === id)?.body;
 
-/** With an export of each of them. */
-export function withGlobals(exported: Section, globals: readonly KeptGlobal[]): Section {
-  if (globals.length === 0) return exported;
+export const exportsOfGlobals = (globals: readonly KeptGlobal[]): Export[] =>
+  globals.map(({ index }) => ({ name: exportOfGlobal(index), kind: ExportKind.global, index }));
+
+/** With these, too. */
+export function withExports(exported: Section, exports: readonly Export[]): Section {
+  if (exports.length === 0) return exported;
   const reader = new BinaryReader(exported.body, 0);
   const count = reader.u32();
-  const more = globals.map(({ index }) =>
-    concat([bytesOfName(exportOfGlobal(index)), Uint8Array.of(ExportKind.global), unsignedLeb(index)]),
+  const more = exports.map(({ name, kind, index }) =>
+    concat([bytesOfName(name), Uint8Array.of(kind), unsignedLeb(index)]),
   );
   const body = concat([unsignedLeb(count + more.length), exported.body.subarray(reader.at), ...more]);
   return section(SectionId.export, body);

@@ -19,10 +19,11 @@ import { compileBytes } from './compile-cost.ts';
 import type { Arity } from './function-frame.ts';
 import { letterOf, shownType } from './function-type.ts';
 import { type ProgramImage, splitImage } from './image.ts';
-import { type KeptGlobal, type KeptGlobals, withGlobals } from './kept-globals.ts';
+import { exportsOfGlobals, type KeptGlobal, type KeptGlobals, withExports } from './kept-globals.ts';
 import { ModuleError } from './module-error.ts';
-import { parkableOf } from './parkable.ts';
+import { PARK_AREA, PARKS, parkableOf } from './parkable.ts';
 import { snapshotableOf } from './snapshotable.ts';
+import { tableFor } from './table-function.ts';
 import { boundedTables, limitsHasMaximum } from './tables.ts';
 import { expectSharedMemory, expectThreadEntry, threadSpawn } from './thread-entry.ts';
 import { HINTS_SECTION, tierHints } from './tier-hints.ts';
@@ -132,8 +133,11 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
   ).whole;
   const functions = imports.functions.concat(declaredFunctions(sections));
   const snapshot = snapshotableOf(sections, { types, startsThreads, functions });
-  const parkable = parkableOf(sections, { types, startsThreads, functions });
+  const parkable = imports.names.has(PARK_AREA)
+    ? parkableOf(sections, { types, startsThreads, functions })
+    : undefined;
   const kept = parkable ?? (snapshot !== undefined && 'globals' in snapshot ? snapshot.globals : undefined);
+  const ownExports = [...exportsOfGlobals(kept ?? []), ...tableFor(sections, imports.names)];
   const own = withOwnWaits(sections, imports.functions.length);
   let placed = false;
   let tableBytes = 0;
@@ -155,8 +159,8 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
       if (parkable !== undefined && split === undefined) throw new ModuleError(UNPARKABLE_DATA);
       image = split?.image.bytes.length === 0 ? undefined : split?.image;
       pieces.push(split === undefined ? whole : section(id, split.body).whole);
-    } else if (id === SectionId.export && kept !== undefined) {
-      pieces.push(withGlobals({ id, whole, body }, kept).whole);
+    } else if (id === SectionId.export) {
+      pieces.push(withExports({ id, whole, body }, ownExports).whole);
     } else if (id !== SectionId.import && id !== SectionId.memory && !isHints(id, body)) pieces.push(whole);
     if (id === SectionId.function) pieces.push(...hintsFor(own));
   }
@@ -177,8 +181,7 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
 }
 
 /** What it writes into its memory when it is instantiated it would write again, over what was changed. */
-const UNPARKABLE_DATA =
-  'the program exports odonata_park, but has data at addresses that are not known beforehand, so it cannot be parked: build it without that export';
+const UNPARKABLE_DATA = `${PARKS}, but it has data at addresses that are not known beforehand, so it cannot be parked: build it without that`;
 
 /** The types of those that it has itself. */
 function declaredFunctions(sections: readonly Section[]): number[] {
@@ -290,7 +293,7 @@ function readImports(
     switch (kind) {
       case ImportKind.function:
         functions.push(reader.u32());
-        if (module === 'wasi') names.add(`${module}.${name}`);
+        if (module === 'wasi' || module === 'odonata') names.add(`${module}.${name}`);
         checkFunction(module, name, types[functions.at(-1)!]);
         kept.push(body.subarray(start, reader.at));
         break;

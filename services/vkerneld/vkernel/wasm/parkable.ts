@@ -1,12 +1,13 @@
 // Whether a program can be parked: whether its thread can end while it waits, and another one go on from there. It asks for that by
-// its export `odonata_park`, and its code is built so that it can leave and find again its place in each function (Binaryen's Asyncify,
+// its call `odonata.park_area`, and its code is built so that it can leave and find again its place in each function (Binaryen's Asyncify,
 // https://github.com/WebAssembly/binaryen/blob/main/src/passes/Asyncify.cpp, whose exports these are).
 import { type Section, SectionId } from '@odonata/guest/wasm/section.ts';
 import { ExportKind, exportsOf, type KeptGlobal, keptGlobalsOf } from './kept-globals.ts';
 import { ModuleError } from './module-error.ts';
 
-/** Answers where it leaves what is on its stack: an address of the place to write at, and of the end, 32 bits each. */
-export const PARK = 'odonata_park';
+/** Tells where it leaves what is on its stack. */
+export const PARK_AREA = 'odonata.park_area';
+export const PARKS = 'the program is one that can be parked (it calls odonata.park_area)';
 
 /** Their types, as function-type.ts has them. */
 const asyncify: Readonly<Record<string, string>> = {
@@ -17,11 +18,9 @@ const asyncify: Readonly<Record<string, string>> = {
 };
 
 const cannot = (why: string): ModuleError =>
-  new ModuleError(
-    `the program exports ${PARK}, but ${why}, so it cannot be parked: build it without that export`,
-  );
+  new ModuleError(`${PARKS}, but it ${why}, so it cannot be: build it without that`);
 
-/** @param functions the types of all, those that are imported first. @returns undefined: it does not ask for it. @throws ModuleError */
+/** @param functions the types of all, those that are imported first. @throws ModuleError */
 export function parkableOf(
   sections: readonly Section[],
   {
@@ -29,18 +28,16 @@ export function parkableOf(
     types,
     startsThreads,
   }: { functions: readonly number[]; types: readonly string[]; startsThreads: boolean },
-): readonly KeptGlobal[] | undefined {
+): readonly KeptGlobal[] {
   const exported = new Map(
     exportsOf(sections)
       .filter(({ kind }) => kind === ExportKind.function)
       .map(({ name, index }) => [name, types[functions[index] ?? -1]]),
   );
-  if (!exported.has(PARK)) return undefined;
-  if (exported.get(PARK) !== ':i') throw cannot('as a function of another type than () -> i32');
   for (const [name, type] of Object.entries(asyncify))
     if (exported.get(name) !== type)
       throw new ModuleError(
-        `the program exports ${PARK}, but no ${name}: it has yet to go through "wasm-opt --asyncify"`,
+        `${PARKS}, but it exports no ${name}: it has yet to go through "wasm-opt --asyncify"`,
       );
   if (sections.some(({ id }) => id === SectionId.start)) throw cannot('has a start section');
   const kept = keptGlobalsOf(sections, startsThreads);
