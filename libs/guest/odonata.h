@@ -87,7 +87,7 @@ enum {
 enum {
   ODONATA_SIGNAL_DEFAULT = 0, /* the end of the process; nothing, or a stop, for some */
   ODONATA_SIGNAL_IGNORE = 1,  /* nothing */
-  ODONATA_SIGNAL_HANDLER = 2, /* the function of odonata_signal_handler, or the exported `odonata_signal(i32)` */
+  ODONATA_SIGNAL_HANDLER = 2, /* the function of odonata_signal_function, or the exported `odonata_signal(i32)` */
 };
 
 /** Flags of odonata_wait. */
@@ -372,7 +372,7 @@ int32_t odonata_dup(uint32_t fd, uint32_t to, uint32_t *out);
 
 /**
  * What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of
- * odonata_signal_handler(), is called with its number: at the return from a call, or in the middle of what the first
+ * odonata_signal_function(), is called with its number: at the return from a call, or in the middle of what the first
  * thread computes.  A call that waits ends with EINTR first: reads of standard input, polls and sleeps,
  * odonata_wait(), odonata_wait32().
  */
@@ -385,8 +385,8 @@ int32_t odonata_signal_action(int32_t signal, int32_t action);
  * commands may wrap each function that is exported (wasm-ld does, where the C library begins by what is exported, as
  * that of Debian 12): a wrapper runs constructors and what atexit() has at each call.
  */
-ODONATA_IMPORT("signal_handler")
-int32_t odonata_signal_handler(uint32_t function);
+ODONATA_IMPORT("signal_function")
+int32_t odonata_signal_function(uint32_t index);
 
 /**
  * Where this program leaves its stack while it is parked; once, before it waits.  A program that has this call is one
@@ -432,10 +432,10 @@ int64_t odonata_process_id(void);
     odonata_park_area(stack, sizeof stack);                                                                           \
   }
 
-/** odonata_signal_handler() with a function of C. */
+/** odonata_signal_function() with a function of C. */
 static inline int32_t odonata_on_signal(void (*handler)(int32_t signal)) {
   static void (*volatile kept)(int32_t);
-  int32_t error = odonata_signal_handler((uint32_t)(uintptr_t)handler);
+  int32_t error = odonata_signal_function((uint32_t)(uintptr_t)handler);
   kept = handler;
   /* Never so; but what optimises a whole program (wasm-opt) empties a function that it sees nobody call. */
   if (error < 0) kept(0);

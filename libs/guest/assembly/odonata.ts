@@ -89,8 +89,8 @@ declare function ds_dup(fd: u32, to: u32, out: usize): i32;
 @external("odonata", "signal_action")
 declare function ds_signal_action(signal: i32, action: i32): i32;
 // @ts-ignore: decorator
-@external("odonata", "signal_handler")
-declare function ds_signal_handler(function: u32): i32;
+@external("odonata", "signal_function")
+declare function ds_signal_function(index: u32): i32;
 // @ts-ignore: decorator
 @external("odonata", "park_area")
 declare function ds_park_area(addr: usize, len: u32): i32;
@@ -466,6 +466,16 @@ export function setSession(): i32 {
 /** What a signal comes to; with SignalAction.HANDLER the module exports a function odonata_signal(i32). */
 export function signalAction(signal: i32, action: i32): i32 {
   return ds_signal_action(signal, action);
+}
+
+/** Which function of the table `HANDLER` calls instead of what is exported: the `index` of a function. */
+export function signalFunction(index: u32): i32 {
+  return ds_signal_function(index);
+}
+
+/** Where this program leaves its stack while it is parked; once, before it waits. */
+export function parkArea(addr: usize, len: u32): i32 {
+  return ds_park_area(addr, len);
 }
 
 /** A pipe: the descriptor to read from, and the one to write to. */

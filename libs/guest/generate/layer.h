@@ -9,10 +9,10 @@
     odonata_park_area(stack, sizeof stack);                                                                           \
   }
 
-/** odonata_signal_handler() with a function of C. */
+/** odonata_signal_function() with a function of C. */
 static inline int32_t odonata_on_signal(void (*handler)(int32_t signal)) {
   static void (*volatile kept)(int32_t);
-  int32_t error = odonata_signal_handler((uint32_t)(uintptr_t)handler);
+  int32_t error = odonata_signal_function((uint32_t)(uintptr_t)handler);
   kept = handler;
   /* Never so; but what optimises a whole program (wasm-opt) empties a function that it sees nobody call. */
   if (error < 0) kept(0);

@@ -383,7 +383,7 @@ func Pipe(out unsafe.Pointer) int32
 //go:noescape
 func Dup(fd uint32, to uint32, out unsafe.Pointer) int32
 
-// What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of SignalHandler,
+// What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of SignalFunction,
 // is called with its number: at the return from a call, or in the middle of what the first thread computes.  A call
 // that waits ends with EINTR first: reads of standard input, polls and sleeps, Wait, Wait32.
 //
@@ -396,9 +396,9 @@ func SignalAction(signal int32, action int32) int32
 // commands may wrap each function that is exported (wasm-ld does, where the C library begins by what is exported, as
 // that of Debian 12): a wrapper runs constructors and what atexit() has at each call.
 //
-//go:wasmimport odonata signal_handler
+//go:wasmimport odonata signal_function
 //go:noescape
-func SignalHandler(function uint32) int32
+func SignalFunction(index uint32) int32
 
 // Where this program leaves its stack while it is parked; once, before it waits.  A program that has this call is one
 // that Asyncify went through.

@@ -91,7 +91,10 @@ export const odonata = {
       values: {
         DEFAULT: { value: 0, doc: 'the end of the process; nothing, or a stop, for some' },
         IGNORE: { value: 1, doc: 'nothing' },
-        HANDLER: { value: 2, doc: 'the function of {signal_handler}, or the exported `odonata_signal(i32)`' },
+        HANDLER: {
+          value: 2,
+          doc: 'the function of {signal_function}, or the exported `odonata_signal(i32)`',
+        },
       },
     },
     wait: {
@@ -679,7 +682,7 @@ export const odonata = {
       },
     },
     signal_action: {
-      doc: "What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of {signal_handler}, is called with its number: at the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR first: reads of standard input, polls and sleeps, {wait}, {wait32}.",
+      doc: "What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of {signal_function}, is called with its number: at the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR first: reads of standard input, polls and sleeps, {wait}, {wait32}.",
       parameters: [
         { name: 'signal', type: 'i32', doc: 'as WASI numbers it' },
         { name: 'action', type: 'i32', doc: 'of SIGNAL_' },
@@ -687,12 +690,12 @@ export const odonata = {
       result: 'errno',
       errors: {
         EINVAL: 'no such signal or action, or one that cannot be had otherwise (KILL, STOP)',
-        ENOTSUP: 'HANDLER, and the program has none: no `odonata_signal`, and no {signal_handler}',
+        ENOTSUP: 'HANDLER, and the program has none: no `odonata_signal`, and no {signal_function}',
       },
     },
-    signal_handler: {
+    signal_function: {
       doc: "Which function HANDLER calls from now on, instead of the exported `odonata_signal`: its number in the program's table, which is what its address is in C.  It takes the number of a signal, and returns nothing.  A linker of commands may wrap each function that is exported (wasm-ld does, where the C library begins by what is exported, as that of Debian 12): a wrapper runs constructors and what atexit() has at each call.",
-      parameters: [{ name: 'function', type: 'u32', doc: 'its number in the table' }],
+      parameters: [{ name: 'index', type: 'u32', doc: 'its number in the table' }],
       result: 'errno',
       errors: {
         EINVAL: 'the table has no function there',

@@ -29,7 +29,7 @@ type Names =
   | 'pipe'
   | 'dup'
   | 'signal_action'
-  | 'signal_handler'
+  | 'signal_function'
   | 'spawn'
   | 'wait'
   | 'kill'
@@ -154,7 +154,7 @@ export function relationCalls(
       if (action === ACTION_HANDLER && gate.handler === undefined) throw new WasiError(Errno.notsup);
       gate.setAction(signal, action);
     },
-    signal_handler: (number: number) => {
+    signal_function: (number: number) => {
       if (gate.functionOf === undefined) throw new WasiError(Errno.notsup);
       if (!gate.handleBy(number)) throw new WasiError(Errno.inval);
     },

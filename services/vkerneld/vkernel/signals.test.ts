@@ -21,7 +21,7 @@ const handling = (body: string): Uint8Array<ArrayBuffer> =>
 /** The same as a function of its table, of that number; in it is one of another kind, too. */
 const tabled = (number: number, signal = ''): Uint8Array<ArrayBuffer> =>
   assemble(`(module ${action}
-    (import "odonata" "signal_handler" (func $handler (param i32) (result i32)))
+    (import "odonata" "signal_function" (func $handler (param i32) (result i32)))
     ${imports}
     (table 4 funcref) (elem (i32.const 1) $own $other)
     (func $own (param i32) (call $exit (i32.add (i32.const 60) (local.get 0))))

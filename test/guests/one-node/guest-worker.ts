@@ -139,7 +139,7 @@ const odonata = {
   pipe: () => ENOTSUP,
   dup: () => ENOTSUP,
   signal_action: () => ENOTSUP,
-  signal_handler: () => ENOTSUP,
+  signal_function: () => ENOTSUP,
   park_area: () => 0,
   /** Nobody reads the names. */
   name_range(id: bigint, offset: bigint, length: bigint, name: number, nameLength: number): number {

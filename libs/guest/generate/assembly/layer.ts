@@ -258,6 +258,16 @@ export function signalAction(signal: i32, action: i32): i32 {
   return ds_signal_action(signal, action);
 }
 
+/** Which function of the table `HANDLER` calls instead of what is exported: the `index` of a function. */
+export function signalFunction(index: u32): i32 {
+  return ds_signal_function(index);
+}
+
+/** Where this program leaves its stack while it is parked; once, before it waits. */
+export function parkArea(addr: usize, len: u32): i32 {
+  return ds_park_area(addr, len);
+}
+
 /** A pipe: the descriptor to read from, and the one to write to. */
 export class Pipe {
   constructor(

@@ -301,7 +301,7 @@ extern "C" {
     pub fn dup(fd: u32, to: u32, out: *mut u32) -> i32;
 
     /// What a signal comes to.  With HANDLER the program's exported function `odonata_signal`, or that of
-    /// `signal_handler`, is called with its number: at the return from a call, or in the middle of what the first
+    /// `signal_function`, is called with its number: at the return from a call, or in the middle of what the first
     /// thread computes.  A call that waits ends with EINTR first: reads of standard input, polls and sleeps, `wait`,
     /// `wait32`.
     pub fn signal_action(signal: i32, action: i32) -> i32;
@@ -310,7 +310,7 @@ extern "C" {
     /// program's table, which is what its address is in C.  It takes the number of a signal, and returns nothing.  A
     /// linker of commands may wrap each function that is exported (wasm-ld does, where the C library begins by what
     /// is exported, as that of Debian 12): a wrapper runs constructors and what atexit() has at each call.
-    pub fn signal_handler(function: u32) -> i32;
+    pub fn signal_function(index: u32) -> i32;
 
     /// Where this program leaves its stack while it is parked; once, before it waits.  A program that has this call
     /// is one that Asyncify went through.

@@ -7,7 +7,7 @@ import { type Export, ExportKind } from './kept-globals.ts';
 export const OWN_TABLE = 'odonata_own_table';
 
 /** Calls that take the number of one. */
-const CALLS = ['odonata.signal_handler'];
+const CALLS = ['odonata.signal_function'];
 
 /** What is exported for them: the first table, where there is one. */
 export function tableFor(sections: readonly Section[], imported: ReadonlySet<string>): Export[] {
