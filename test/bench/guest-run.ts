@@ -21,6 +21,7 @@ export class RunningGuest {
   readonly #lines = new BoundedQueue<string>({ name: 'lines of a guest', capacity: LINES_MAX });
   readonly #command: string;
   readonly #ended: Promise<void>;
+  readonly #run: ProgramRun;
   #partial = '';
   #complaint = '';
 
@@ -38,6 +39,7 @@ export class RunningGuest {
       stdin: this.#input,
       onOutput: ({ stream, data }) => this.#take(stream, Buffer.from(data).toString('utf8')),
     });
+    this.#run = run;
     this.#ended = run.exited().then(({ code, reason }) => {
       const why = [reason, this.#complaint.trim()].filter(Boolean).join('; ');
       if (code !== 0) throw new Failure(`${this.#command}: exit code ${code}${why && `: ${why}`}`);
@@ -66,6 +68,12 @@ export class RunningGuest {
   /** A line for its standard input: what it waits for. */
   go(): Promise<void> {
     return this.#input.push(Buffer.from('\n'));
+  }
+
+  /** Ends it where it is. */
+  async kill(): Promise<void> {
+    await this.#run.signal('SIGKILL');
+    await this.end().catch(() => {});
   }
 
   /** Ends its standard input and waits for its exit. */
