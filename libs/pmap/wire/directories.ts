@@ -139,6 +139,11 @@ export class Directories {
     return event?.case === 'hello' ? { case: 'hello', value: { ...event.value, roomPages } } : event;
   }
 
+  /** Both ways, with all replicas that there are. */
+  get messages(): number {
+    return [...this.streams.values()].reduce((sum, { messages }) => sum + messages, 0);
+  }
+
   private stream(replica: string): DirectoryStream {
     let stream = this.streams.get(replica);
     if (stream !== undefined) return stream;

@@ -37,6 +37,8 @@ export class DirectoryStream {
   private readonly log: Logger;
   /** Why the replica and this node do not speak, where it is for their versions of the wire. */
   refusal: string | undefined;
+  /** Both ways. */
+  messages = 0;
 
   /** @param replica its address */
   constructor(replica: string, gate: WireGate, log: Logger, tell: (event: StreamEvent) => void) {
@@ -46,7 +48,10 @@ export class DirectoryStream {
     this.tell = tell;
     this.channel = openChannel(replica);
     this.batch = new EventBatch(
-      (events) => this.stream?.write(create(HoldRequestSchema, { events })),
+      (events) => {
+        this.messages += 1;
+        this.stream?.write(create(HoldRequestSchema, { events }));
+      },
       () => this.stream?.cancel(),
     );
   }
@@ -69,6 +74,7 @@ export class DirectoryStream {
     this.stream = stream;
     hear(stream, this.log, { directory: this.replica }, (response: HoldResponse) => {
       if (this.stream !== stream) return;
+      this.messages += 1;
       for (const { event } of response.events) {
         if (event.case === 'welcome') {
           try {

@@ -47,6 +47,11 @@ export class Load {
     return HOLDERS * BLOCKS * this.rows;
   }
 
+  /** Of all holders, both ways, so far. */
+  get messages(): number {
+    return this.holders.all.reduce((sum, { directories }) => sum + directories.messages, 0);
+  }
+
   /** Every holder takes its neighbour's share, with so many acquires under way. */
   async take(kind: Kind, depth: number): Promise<void> {
     this.round++;

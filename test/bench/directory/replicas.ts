@@ -30,6 +30,8 @@ interface Round {
   /** Of the busiest replica, beside an even share. */
   busiest: number;
   acquiresPerS: number;
+  /** Messages of an acquire between holders and replicas. */
+  messages: number;
 }
 
 interface Row {
@@ -77,6 +79,7 @@ async function rounds(
     progress(`replicas: ${name}, round ${i + 1}`);
     for (const { place, load, row } of rows) {
       const startMs = performance.now();
+      const messages = load.messages;
       const cpuUs = await cpuUsOf(place.pids, () => load.take('write', depth * row.replicas));
       const wallS = (performance.now() - startMs) / 1e3;
       const each = replicaCpuUs(cpuUs);
@@ -84,6 +87,7 @@ async function rounds(
         cpuUsPerAcquire: sum(each) / load.acquires,
         busiest: (Math.max(...each) * each.length) / sum(each),
         acquiresPerS: load.acquires / wallS,
+        messages: (load.messages - messages) / load.acquires,
       });
     }
   }
@@ -96,6 +100,7 @@ function result(rows: Row[], acquires: number): Replicas {
     cpuUsPerAcquire: median(each.map((one) => one.cpuUsPerAcquire)),
     busiest: median(each.map((one) => one.busiest)),
     acquiresPerS: median(each.map((one) => one.acquiresPerS)),
+    messages: median(each.map((one) => one.messages)),
   }));
   const figures = PACES.map(({ name }) => {
     const costs = medians.filter(({ pace }) => pace === name).map((each) => each.cpuUsPerAcquire);
@@ -112,22 +117,31 @@ function result(rows: Row[], acquires: number): Replicas {
         'ACQUIRES',
         '>REPLICAS',
         '>us',
+        '>MESSAGES',
         '>BUSIEST',
         '>A SECOND',
         '>SPREAD',
         'TARGET',
         'VERDICT',
       ),
-      rows: medians.map(({ pace, replicas: count, cpuUsPerAcquire, busiest, acquiresPerS }, i) => {
+      rows: medians.map(({ pace, replicas: count, cpuUsPerAcquire, busiest, acquiresPerS, messages }, i) => {
         const figure =
           medians[i + 1]?.pace === pace ? undefined : figures[PACES.findIndex((p) => p.name === pace)];
         return [
-          ...[pace, String(count), round(cpuUsPerAcquire), round(busiest), round(acquiresPerS)],
+          ...[
+            pace,
+            String(count),
+            round(cpuUsPerAcquire),
+            round(messages),
+            round(busiest),
+            round(acquiresPerS),
+          ],
           ...[figure === undefined ? '' : round(figure.value), ...verdictCells(figure)],
         ];
       }),
       notes: [
         'Acquires to write, as above. Medians of rounds that go around among clusters which run side by side.',
+        'MESSAGES: of an acquire, between holders and replicas, both ways: events of one turn go together, as far as they come together.',
         'BUSIEST: the replica that used most, beside an even share. SPREAD: the dearest acquire beside the cheapest.',
         'A SECOND: all replicas and the holders share the cores of this machine, so it does not grow here.',
       ],
