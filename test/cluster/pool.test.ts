@@ -130,7 +130,7 @@ const heldBack = async () => {
 };
 const go = () => cluster.output('node2', 'peek', ['go', '0', '--write', '1']);
 async function filled(mib: number, pattern = 'random') {
-  const program = await cluster.start('node1', 'paging', [`${mib}`, '2000', `${pattern}+wait`, '8']);
+  const program = await cluster.start('node1', 'paging', [`${mib}`, '300', `${pattern}+wait`, '8']);
   await program.wrote(/filled\n/);
   return program;
 }
@@ -160,7 +160,7 @@ test('another pmap manager goes on while pages are at neighbours: exact', async 
   await heldBack();
   const [waiting, running] = await Promise.all([
     filled(12),
-    cluster.start('node1', 'paging', ['10', '12000', 'random', '9']),
+    cluster.start('node1', 'paging', ['10', '8000', 'random', '9']),
   ]);
   await until('pages of both are at neighbours', async () => (await lodgedElsewhere()) > 2_000);
   expect(await cluster.vkctl(['restart', 'node1/pmapd'])).toMatchObject({ code: 0, stderr: '' });
