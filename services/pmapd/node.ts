@@ -409,16 +409,20 @@ export class Node {
     return this.isLeaving || this.isHandingOver;
   }
 
+  /** What has left comes back, as much as there is time for; everything goes on meanwhile. */
+  async bringAhead(forMs: number): Promise<void> {
+    this.dataspacePageout.stop();
+    await this.pageout.bringAhead(() => delay(0), monotonicMs() + forMs);
+  }
+
   /** Tells the virtual kernels to say their last word, and waits for those that do, for so long at most. */
   async prepareHandOver(waitMs: number): Promise<void> {
     this.handingOver = true;
-    const endMs = monotonicMs() + waitMs;
-    this.pageout.stop();
-    this.dataspacePageout.stop();
     for (const session of this.sessions) {
       await this.pageout.bringAll(session, () => delay(0));
       session.tellHandingOver();
     }
+    const endMs = monotonicMs() + waitMs;
     const waits = () =>
       this.openings.isOpening ||
       this.handmade.isBusy ||

@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
-import { leastRefaults } from './belady.ts';
+import { leastRefaults, lruRefaults } from './belady.ts';
 
 test('as worked out by hand, and as by trying every choice', () => {
   // The classic one: 12 uses, 3 frames, 7 faults, of which 5 are of pages that were never there.
   expect(leastRefaults([1, 2, 3, 4, 1, 2, 5, 1, 2, 3, 4, 5], 3)).toBe(2);
   expect(leastRefaults([1, 2, 3, 4, 1, 2, 5, 1, 2, 3, 4, 5], 5)).toBe(0);
+  // As this one, 10 faults by LRU.
+  expect(lruRefaults([1, 2, 3, 4, 1, 2, 5, 1, 2, 3, 4, 5], 3)).toBe(5);
+  expect(lruRefaults([1, 2, 3, 4, 1, 2, 5, 1, 2, 3, 4, 5], 5)).toBe(0);
   expect(leastRefaults([1, 2, 1, 2], 1)).toBe(2);
   expect(leastRefaults([1, 2, 1, 2], 1, (page) => page === 2)).toBe(1);
   let state = 7;

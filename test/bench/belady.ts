@@ -38,3 +38,24 @@ function farthest(resident: ReadonlyMap<number, number>): number {
   for (const [page, next] of resident) if (next > at) [found, at] = [page, next];
   return found;
 }
+
+/** The same where the page leaves that was used last before all others (LRU), by one who sees every use: no pmap manager does. */
+export function lruRefaults(
+  uses: readonly number[],
+  frames: number,
+  counts: (page: number) => boolean = () => true,
+): number {
+  const resident = new Set<number>();
+  const before = new Set<number>();
+  let refaults = 0;
+  for (const page of uses) {
+    if (!resident.delete(page)) {
+      if (before.has(page) && counts(page)) refaults++;
+      before.add(page);
+      const [oldest] = resident;
+      if (resident.size === frames) resident.delete(oldest!);
+    }
+    resident.add(page);
+  }
+  return refaults;
+}

@@ -1,7 +1,7 @@
 // Paging: a working set of private memory of four times what its node has, with a local swap file beside neighbours' memory, in one run;
 // and the same where the node has room for it. And how often pages came back, beside the least that any choice of pages to leave could have had.
 
-import { leastRefaults } from './belady.ts';
+import { leastRefaults, lruRefaults } from './belady.ts';
 import { withCluster } from './cluster.ts';
 import { judge, round, verdictCells } from './figure.ts';
 import { runGuest } from './guest-run.ts';
@@ -16,6 +16,8 @@ const PATTERNS = ['mix', 'random', 'loop', 'scan', 'phases'] as const;
 const isKept = (page: number): boolean => page % 8 !== 7;
 /** Of the pattern that most programs are like: what comes back beside the least. */
 const BESIDE_LEAST = 1.5;
+/** Between the marks at which pages begin and end to leave (services/pmapd/pageout/pageout.ts): so many frames are in use. */
+const USED_PART = 29 / 32;
 
 interface Run {
   ns: number;
@@ -35,8 +37,11 @@ interface Measured {
   seconds: number;
   /** Pages that came back. */
   ins: number;
-  /** The least that could have. */
+  /** The least that could have: with all frames of the node, and with those that are in use. */
   least: number;
+  leastUsed: number;
+  /** By one who sees every use, and lets those leave that were used longest ago. */
+  lru: number;
 }
 
 export const paging: Part = {
@@ -92,8 +97,11 @@ async function measure(
   if (wrong > 0) throw new Error(`${pattern}, ${way}: ${wrong} pages are wrong`);
   const pages = Array.from({ length: (SET_MIB * MIB) / PAGE_BYTES }, (_, page) => page);
   const uses = [...pages.filter(isKept), ...log, ...pages];
-  const least = way === 'resident' ? 0 : leastRefaults(uses, (NODE_MIB * MIB) / PAGE_BYTES, isKept);
-  return { pattern, way, seconds: ns / 1e9, ins: (await ins()) - before, least };
+  const frames = (NODE_MIB * MIB) / PAGE_BYTES;
+  const least = way === 'resident' ? 0 : leastRefaults(uses, frames, isKept);
+  const leastUsed = way === 'resident' ? 0 : leastRefaults(uses, frames * USED_PART, isKept);
+  const lru = way === 'resident' ? 0 : lruRefaults(uses, frames, isKept);
+  return { pattern, way, seconds: ns / 1e9, ins: (await ins()) - before, least, leastUsed, lru };
 }
 
 function present(measured: readonly Measured[], patterns: readonly string[], accesses: number) {
@@ -119,7 +127,10 @@ function present(measured: readonly Measured[], patterns: readonly string[], acc
       const verdict = verdictCells(way === 'neighbours' ? figures[i] : undefined);
       return [
         ...[pattern, way, round(each.seconds), round(each.seconds / resident.seconds), String(each.ins)],
-        way === 'resident' ? '' : round(each.ins / Math.max(1, each.least)),
+        ...[each.least, each.leastUsed].map((least) =>
+          way === 'resident' ? '' : round(each.ins / Math.max(1, least)),
+        ),
+        way === 'resident' ? '' : round(each.lru / Math.max(1, each.least)),
         ...[way === 'resident' ? '' : round(perPageUs(each, resident)), ...verdict],
       ];
     });
@@ -131,13 +142,16 @@ function present(measured: readonly Measured[], patterns: readonly string[], acc
     '>x RESIDENT',
     '>CAME BACK',
     '>x LEAST',
+    '>x LEAST IN USE',
+    '>LRU x LEAST',
     '>us EACH',
     'TARGET',
     'VERDICT',
   );
   const notes = [
     `${SET_MIB} MiB of private memory are written, used ${accesses} times, and checked, on a node of ${NODE_MIB} MiB; "resident" on one of 48.`,
-    'x LEAST: CAME BACK beside the least that any choice of pages to leave could have had, with all frames of the node (Belady).',
+    'x LEAST: CAME BACK beside the least that any choice of pages to leave could have had, with all frames of the node (Belady);',
+    'IN USE: with 29/32 of them, for pages leave before the last ones are taken; LRU: by one who sees every use, which nobody does.',
     'us EACH: what the run took longer than the resident one, by the pages that came back: what it takes to make room is in it.',
     'The target is what the file takes, 20 times: it is in the page cache of the machine, and a neighbour is two moves by the directory.',
   ];

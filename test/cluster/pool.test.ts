@@ -5,8 +5,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { TestCluster, until } from './cluster.ts';
+import type { Program } from './program.ts';
 
 const MIB = 2 ** 20;
 const MEMORY = 8 * MIB;
@@ -120,6 +121,89 @@ test('a neighbour that needs its frames itself has them, and what it had for oth
   expect(hog).toMatchObject({ code: 0, reason: '' });
   expect(await paging.end()).toMatchObject({ code: 0, reason: '' });
   expect(JSON.parse(String(paging.stdout))).toMatchObject({ wrong_pages: 0 });
+}, 180_000);
+
+/** Programs that have filled their memory wait for this. */
+const heldBack = async () => {
+  await cluster.vkctl(['ds', 'rm', 'go']);
+  await cluster.connection.dataspaces('node1').create({ name: 'go', sizeBytes: 4_096n });
+};
+const go = () => cluster.output('node2', 'peek', ['go', '0', '--write', '1']);
+async function filled(mib: number, pattern = 'random') {
+  const program = await cluster.start('node1', 'paging', [`${mib}`, '300', `${pattern}+wait`, '8']);
+  await program.wrote(/filled\n/);
+  return program;
+}
+async function expectExact(program: Program): Promise<void> {
+  const { code, reason } = await program.end();
+  expect({ code, reason, said: program.stdout }).toEqual({
+    ...{ code: 0, reason: '', said: expect.stringContaining('"wrong_pages":0,') },
+  });
+}
+const lodgedElsewhere = async () =>
+  ((await pool('node2')).lodgedPages ?? 0) + ((await pool('node3')).lodgedPages ?? 0);
+/** Programs that need nearly all frames of both neighbours there, and keep them until they are ended. */
+async function hogsElsewhere(mib: number): Promise<Program[]> {
+  const start = (node: string) => cluster.start(node, 'hog', ['private', `${mib}`, '600000']);
+  const hogs = await Promise.all(['node2', 'node3'].map(start));
+  onTestFinished(async () => {
+    for (const hog of hogs) {
+      await hog.signal('SIGKILL').catch(() => {});
+      await hog.end();
+    }
+  });
+  return hogs;
+}
+const haveAll = (hogs: Program[]) => Promise.all(hogs.map((hog) => hog.wrote(/"done"/)));
+
+test('another pmap manager goes on while pages are at neighbours: exact', async () => {
+  await heldBack();
+  const [waiting, running] = await Promise.all([
+    filled(12),
+    cluster.start('node1', 'paging', ['10', '8000', 'random', '9']),
+  ]);
+  await until('pages of both are at neighbours', async () => (await lodgedElsewhere()) > 2_000);
+  expect(await cluster.vkctl(['restart', 'node1/pmapd'])).toMatchObject({ code: 0, stderr: '' });
+  await go();
+  await expectExact(waiting);
+  await expectExact(running);
+  await until('neighbours have nothing of them', async () => (await lodgedElsewhere()) === 0);
+}, 180_000);
+
+test('what neighbours need themselves comes home where no other node has room: exact', async () => {
+  await heldBack();
+  const waiting = await filled(7);
+  const other = await filled(7);
+  await until('pages of it are at neighbours', async () => (await lodgedElsewhere()) > 500);
+  await other.signal('SIGKILL');
+  await other.end();
+  const lodged = await lodgedElsewhere();
+  expect(lodged).toBeGreaterThan(100);
+  const hogs = await hogsElsewhere(29);
+  await haveAll(hogs);
+  const { givenBack: two = 0 } = await pool('node2');
+  const { givenBack: three = 0 } = await pool('node3');
+  console.log(
+    `${lodged} pages were at neighbours, ${two} and ${three} came home, ${await lodgedElsewhere()} are there`,
+  );
+  expect(two + three).toBeGreaterThan(0);
+  await go();
+  await expectExact(waiting);
+}, 180_000);
+
+test('what neighbours need themselves, and nobody has room for, ends whose it is, with the reason', async () => {
+  await heldBack();
+  const waiting = await filled(18);
+  await until('pages of it are at neighbours', async () => (await lodgedElsewhere()) > 1_500);
+  const hogs = await hogsElsewhere(30);
+  const end = await waiting.end();
+  expect(end).toMatchObject({
+    code: 137,
+    reason: expect.stringMatching(/node[23].* needs the frames back that it had for this process/),
+  });
+  await haveAll(hogs);
+  expect(await cluster.output('node1', 'hello')).toBeTruthy();
+  await until('neighbours have nothing of it', async () => (await lodgedElsewhere()) === 0);
 }, 180_000);
 
 test('the death of a neighbour ends whoever needs what was there, with the reason; others go on', async () => {

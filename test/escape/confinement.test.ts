@@ -77,6 +77,7 @@ describe.runIf(has('namespaces'))('in namespaces', () => {
     for (const set of ['CapInh', 'CapBnd', 'CapAmb']) expect(status[set], set).toBe('0000000000000000');
     expect(environ.map((line) => line.split('=')[0]).sort()).toEqual([
       'MALLOC_ARENA_MAX',
+      'MALLOC_MMAP_THRESHOLD_',
       'NODE_COMPILE_CACHE',
       'ODONATA_VKERNEL_CONTROL',
       'OPENSSL_CONF',

@@ -4,12 +4,14 @@
  *   paging MIB ACCESSES PATTERN SEED [DS]     PATTERN: scan, random, loop, phases or mix
  *
  * With DS it is a dataspace of that name, which it makes, instead of private memory. With `+log` behind PATTERN it prints which pages it
- * used, in order: "log".
+ * used, in order: "log". With `+wait` it says "filled" when it has begun all pages, and goes on once the first word of dataspace `go` is not 0.
  *
  * Each page but every eighth, which is never written, begins with numbers of its own. An access checks a page at three places,
  * and writes every second one anew. Then all words of all pages are checked.
  * Prints {"pattern","pages","accesses","wrong_pages","first_wrong","ns"}; the exit code is 1 where a page is not as it must be.
  */
+#include <unistd.h>
+
 #include "guest.h"
 
 enum { WORDS = ODONATA_PAGE / 8 };
@@ -35,6 +37,13 @@ static uint64_t next_page(const char *pattern, uint64_t i, uint64_t pages, uint6
   }
 }
 
+static void wait_for_go(void) {
+  struct mapping go = map_dataspace("go", 4096, ODONATA_READ);
+  puts("filled");
+  fflush(stdout);
+  while (__atomic_load_n((uint32_t *)go.base, __ATOMIC_SEQ_CST) == 0) usleep(20000);
+}
+
 int main(int argc, char **argv) {
   if (argc != 5 && argc != 6) die(EXIT_USAGE, "usage: paging MIB ACCESSES scan|random|loop|phases|mix SEED [DS]");
   uint64_t pages = number(argv[1], "MIB") * 256, accesses = number(argv[2], "ACCESSES");
@@ -47,6 +56,7 @@ int main(int argc, char **argv) {
   if (memory == NULL || versions == NULL) die(EXIT_CALL, "no addresses for %s MiB", argv[1]);
   for (uint64_t page = 0; page < pages; page++)
     if (page % 8 != 7) fill(memory + page * WORDS, page, 0);
+  if (strstr(argv[3], "+wait") != NULL) wait_for_go();
   uint64_t wrong = 0;
   int64_t first_wrong = -1;
   for (uint64_t i = 0; i < accesses; i++) {

@@ -20,9 +20,10 @@ import type { Settings } from './settings.ts';
 const CACHE = '/cache';
 /**
  * No configuration of OpenSSL: Node would look for one where nothing is to be seen. And few heaps of the C library: it makes one for
- * each thread, eight a processor at most, and thousands of threads one after another leave 40 MiB in each.
+ * each thread, eight a processor at most, and thousands of threads one after another leave 40 MiB in each. What is large is mapped by itself,
+ * also after more was freed at once: so rings and channels of programs that write and ask little have no memory where nothing was written.
  */
-const OF_NODE = { OPENSSL_CONF: '/dev/null', MALLOC_ARENA_MAX: '2' };
+const OF_NODE = { OPENSSL_CONF: '/dev/null', MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '65536' };
 /** Of the start of bubblewrap up to its first word. */
 const PLACED_MS = 20_000;
 

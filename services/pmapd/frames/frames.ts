@@ -36,6 +36,8 @@ export class Frames implements FrameLedger, FrameBudget {
   private granted = 0;
   private shared = 0;
   private reserved = 0;
+  /** Of the node itself: pages may come although there is no frame, so many at one time, each of which goes on at once. */
+  passing = 0;
   /** Frames came back. */
   onRoom: () => void = () => {};
   /** Frames were taken. */
@@ -121,12 +123,21 @@ export class Frames implements FrameLedger, FrameBudget {
   room(charge: Charge | undefined): number {
     const within = charge !== undefined && charge.sharedFrames < this.share * SPARE_PART;
     const most = this.sharedMax - (within ? 0 : Math.floor(this.total * SPARE_PART));
-    return Math.max(0, Math.min(this.free, most - this.shared - this.reserved));
+    const room = Math.max(0, Math.min(this.free, most - this.shared - this.reserved));
+    return charge === undefined ? Math.max(this.passing, room) : room;
   }
 
   roomFor(charged: number): number {
     const charge = this.charges.get(charged);
     return Math.min(this.room(charge), charge?.room ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Runs something meanwhile for which `passing` frames are there. */
+  whilePassing(frames: number, run: () => void): void {
+    const before = this.passing;
+    this.passing = Math.max(before, frames);
+    run();
+    this.passing = before;
   }
 
   /** A page was asked for. */

@@ -173,6 +173,7 @@ export class Predecessor {
     try {
       // Also where this process gets no processor time meanwhile: there is one more of it, and it starts.
       node.letBorrowedGo();
+      await node.bringAhead(stops ? AHEAD_AT_STOP_MS : AHEAD_MS);
       await node.line.hold(HOLD_MAX_MS, HOLD_MS);
       if (hello.ahead) {
         for (const part of partsAhead(node, this.o.shards, tokenOf)) {

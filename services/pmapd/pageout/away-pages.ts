@@ -67,12 +67,16 @@ export class AwayPages {
     }
   }
 
-  /** @returns false: it cannot leave now */
-  put(page: number, bytes: Uint8Array, leftBefore: number): boolean {
+  /**
+   * @param instead its private frame is given back for the one that it takes here
+   * @returns false: it cannot leave now
+   */
+  put(page: number, bytes: Uint8Array, leftBefore: number, instead = false): boolean {
     const { dataspace } = this;
     if (dataspace === undefined || this.closed) return false;
     const { memory, frames } = this.o;
-    if (frames.room(undefined) <= 0 || !mayWrite(memory.state(dataspace.id, page))) return false;
+    if ((!instead && frames.room(undefined) <= 0) || !mayWrite(memory.state(dataspace.id, page)))
+      return false;
     let [done, isLate] = [false, false];
     const write = (): void => {
       if (isLate) return;
@@ -80,7 +84,9 @@ export class AwayPages {
       done = true;
     };
     // What the node has it may use at once; else it is not put.
-    memory.withPages(dataspace, page, 1, 'WRITE', write).catch(() => {});
+    const use = (): void => void memory.withPages(dataspace, page, 1, 'WRITE', write).catch(() => {});
+    if (instead) frames.whilePassing(1, use);
+    else use();
     isLate = true;
     if (!done) return false;
     this.fetched.delete(page);
@@ -107,9 +113,11 @@ export class AwayPages {
     await this.o.memory.withPages(dataspace, firstPage, pageCount, 'WRITE', () => {
       const bytes = dataspace.file.read(firstPage, pageCount);
       dataspace.file.drop(firstPage, pageCount);
-      for (let i = 0; i < pageCount; i++)
-        if (this.pages.has(firstPage + i))
-          this.fetched.set(firstPage + i, bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
+      for (let i = 0; i < pageCount; i++) {
+        // Whoever else asked for it at the same time has its bytes already; in the file there is a hole.
+        const isAway = this.pages.has(firstPage + i) && !this.fetched.has(firstPage + i);
+        if (isAway) this.fetched.set(firstPage + i, bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
+      }
     });
   }
 

@@ -1,9 +1,11 @@
 // All pages of a process are brought back into its memory file, some at a time: another pmap manager knows nothing of swap.
+import type { PageSpan } from '@odonata/coherency/page.ts';
 import type { PagedSpace } from './paged-space.ts';
 
 /** Pages of one turn. */
 const TURN_PAGES = 512;
-const FETCH_PAGES = 64;
+/** Pages that come from a neighbour at once. */
+export const FETCH_PAGES = 64;
 
 /**
  * @param goesOn false once the process is over
@@ -29,19 +31,23 @@ export async function bringSpace(
   return true;
 }
 
-// The next pages that are away, in a row.
+// The next pages that are away, those in a row together.
 async function fetchSome({ away }: PagedSpace): Promise<boolean> {
   if (away.fetched.size > 0) return true;
-  const [first] = away.pages.keys();
-  if (first === undefined) return true;
-  let count = 1;
-  while (count < FETCH_PAGES && away.pages.has(first + count)) count++;
-  try {
-    await away.take(first, count);
-    return true;
-  } catch {
-    return false;
+  const runs: PageSpan[] = [];
+  let [left, end] = [FETCH_PAGES, -1];
+  for (const first of away.pages.keys()) {
+    if (left === 0) break;
+    // It is in the run before, most likely.
+    if (first < end && first >= runs.at(-1)!.firstPage) continue;
+    let count = 1;
+    while (count < left && away.pages.has(first + count)) count++;
+    runs.push({ firstPage: first, pageCount: count });
+    left -= count;
+    end = first + count;
   }
+  const taken = await Promise.allSettled(runs.map((run) => away.take(run.firstPage, run.pageCount)));
+  return taken.every(({ status }) => status === 'fulfilled');
 }
 
 function bring(space: PagedSpace, page: number): boolean {

@@ -94,6 +94,14 @@ export class DataspacePageout {
     return this.pool.hasNeighbours;
   }
 
+  /** True where pages may leave soon, to whoever has room, or to whom they are. */
+  get mayGetRoom(): boolean {
+    if (this.leavingPages > 0 || this.mayTake || this.o.lodged.isReturning) return true;
+    if (this.o.lodged.pages === 0) return false;
+    this.lookSoon();
+    return true;
+  }
+
   /** Asks who has room, where that is not known. */
   lookAround(): void {
     if (!this.stopped) this.step({ type: 'look' });

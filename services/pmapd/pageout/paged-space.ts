@@ -58,6 +58,8 @@ export class PagedSpace {
   scanned = 0;
   /** The page after the one that came last. */
   nextPage = -1;
+  /** Its process was told to end. */
+  isEnding = false;
   /** Pages that neighbours have. */
   readonly away: AwayPages;
   private readonly swap: SwapFile | undefined;
@@ -131,7 +133,7 @@ export class PagedSpace {
     }
     const slot = this.swap?.put(bytes);
     if (slot !== undefined) this.swapped.set(page, { slot, leftBefore });
-    else if (!this.away.put(page, bytes, leftBefore)) return undefined;
+    else if (!this.away.put(page, bytes, leftBefore, true)) return undefined;
     this.aside.delete(page);
     return slot === undefined ? 'away' : 'swap';
   }

@@ -11,12 +11,13 @@ import { PageoutPolicy, type PageoutStep } from '@odonata/coherency/node/pageout
 import { PAGE_BYTES, type PageSpan } from '@odonata/coherency/page.ts';
 import type { PageoutStatsSchema } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Frames } from '../frames/frames.ts';
 import type { Short } from '../frames/shortage.ts';
 import { AskedProcesses } from './asked-processes.ts';
 import { AwayFaults } from './away-faults.ts';
 import { type AwayOptions, AwayPages } from './away-pages.ts';
-import { bringSpace } from './bring-all.ts';
+import { bringSpace, FETCH_PAGES } from './bring-all.ts';
 import type { DataspacePageout } from './dataspace-pageout.ts';
 import { type PagedMemory, type PagedSession, PagedSpace } from './paged-space.ts';
 import { SwapError, type SwapFile } from './swap-file.ts';
@@ -34,6 +35,8 @@ const TURN_PAGES = 512;
 const RUN_PAGES = 64;
 /** Private pages that are on their way to neighbours. */
 const AWAY_MAX = 1_024;
+/** Neighbours say with each renewal of their lease how much room they have. */
+const FULL_MS = 3_000;
 /** Pages that come along for who goes through them in order. */
 const AHEAD_PAGES = 8;
 
@@ -52,7 +55,10 @@ export interface PageoutOptions {
   /** Absent: the node has none. */
   readonly swap: SwapFile | undefined;
   /** Pages of dataspaces, which private ones become that leave for a neighbour. */
-  readonly dataspaces: Pick<DataspacePageout, 'mayTake' | 'leavingPages' | 'hasNeighbours' | 'lookAround'>;
+  readonly dataspaces: Pick<
+    DataspacePageout,
+    'mayTake' | 'leavingPages' | 'hasNeighbours' | 'lookAround' | 'mayGetRoom'
+  >;
   readonly away: AwayOptions;
   sessions(): Iterable<PagedSession>;
   short(short: Short): void;
@@ -73,6 +79,8 @@ export class Pageout {
   private readonly awayFaults: AwayFaults;
   private looking = false;
   private stopped = false;
+  /** Since when nobody has room, as far as is known. */
+  private fullMs: number | undefined;
   private readonly low: number;
   private readonly high: number;
 
@@ -175,13 +183,24 @@ export class Pageout {
     if (this.stopped) return true;
     if (this.swap === undefined) this.o.dataspaces.lookAround();
     if (this.o.dataspaces.leavingPages > 0) return true;
-    if (this.roomElsewhere === 0) return false;
+    if (this.roomElsewhere === 0) return this.mayHearOfRoom();
+    this.fullMs = undefined;
     if (!this.asked.askSome()) return true;
     if (this.policy.activePages + this.policy.inactivePages > 0) {
       this.lookSoon();
       return true;
     }
     return this.asked.mayAnswer;
+  }
+
+  // What neighbours said last may be seconds old.
+  private mayHearOfRoom(): boolean {
+    if (!this.o.dataspaces.hasNeighbours) return false;
+    const nowMs = monotonicMs();
+    if (this.fullMs === undefined || nowMs - this.fullMs > 10 * FULL_MS) this.fullMs = nowMs;
+    if (nowMs - this.fullMs > FULL_MS) return false;
+    this.o.dataspaces.lookAround();
+    return true;
   }
 
   /** Why pages do not leave, where they cannot. */
@@ -439,9 +458,11 @@ export class Pageout {
       lives,
       place: (page: number) => this.place(space, page),
       flush: () => space.away.flush(),
+      mayMakeRoom: () => this.o.dataspaces.mayGetRoom,
     };
     if (await takeBack(space, runs, ports)) return true;
-    if (!lives()) return true;
+    if (!lives() || space.isEnding) return true;
+    space.isEnding = true;
     const { vmspace, session } = space;
     const reason = `out of memory: ${by} needs the frames back that it had for this process, and there is no room here, in swap, or at another node (vkctl up --node-memory gives a node more)`;
     this.o.ended(vmspace, reason);
@@ -452,11 +473,25 @@ export class Pageout {
   // Its bytes are here, without a frame.
   private place(space: PagedSpace, page: number): boolean {
     if (space.swapFetched(page, this.left)) return true;
-    if (this.o.frames.free > this.low && this.bringNew(space, page)) return true;
+    if (this.o.frames.free > 0 && this.bringNew(space, page)) return true;
     return this.o.dataspaces.mayTake && space.away.put(page, space.away.fetched.get(page)!, this.left);
   }
 
   // ---- another pmap manager
+
+  /**
+   * Brings back what has left, as much as there is time for, while everything goes on: so the rest takes little. From now on
+   * nothing leaves.
+   */
+  async bringAhead(pause: () => Promise<void>, untilMs: number): Promise<void> {
+    this.stop();
+    // A page that was away passes through a frame of its dataspace, and all frames may be taken by those that came before it.
+    this.o.frames.passing = FETCH_PAGES;
+    for (const space of [...this.spaces.values()]) {
+      const goesOn = () => this.spaces.get(space.vmspace.id) === space && monotonicMs() < untilMs;
+      await bringSpace(space, pause, goesOn);
+    }
+  }
 
   /**
    * Brings all pages of a virtual kernel back, for another pmap manager knows nothing of swap: before the virtual kernel hears of
@@ -498,6 +533,8 @@ export class Pageout {
   /** No other pmap manager goes on. */
   goOn(): void {
     this.stopped = false;
+    this.o.frames.passing = 0;
+    this.taken();
   }
 
   end(): void {

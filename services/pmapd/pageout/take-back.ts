@@ -1,10 +1,16 @@
 // A neighbour gives private pages back, since it needs its frames itself: into swap, into the memory of the process, to another
-// neighbour. Where there is no room in any of them the process to whom they belong ends.
+// neighbour. What this node has of others goes back meanwhile, if there is no room. Where there is none in any of them after all, the
+// process to whom they belong ends.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { PageSpan } from '@odonata/coherency/page.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { PagedSpace } from './paged-space.ts';
 
 /** Pages that are fetched at once. */
 const FETCH_PAGES = 16;
+/** How long a page waits for room: less than whoever needs its frame at the neighbour does. */
+const ROOM_MS = 3_000;
+const LOOK_MS = 20;
 
 export interface TakeBackPorts {
   lives(): boolean;
@@ -12,6 +18,8 @@ export interface TakeBackPorts {
   place(page: number): boolean;
   /** Pages of it that were put leave. */
   flush(): void;
+  /** True where there may be room soon. */
+  mayMakeRoom(): boolean;
 }
 
 /** @returns false: there is no room for them */
@@ -20,6 +28,7 @@ export async function takeBack(
   runs: readonly PageSpan[],
   ports: TakeBackPorts,
 ): Promise<boolean> {
+  const untilMs = monotonicMs() + ROOM_MS;
   for (const { firstPage, pageCount } of runs)
     for (let page = firstPage; page < firstPage + pageCount; page += FETCH_PAGES) {
       const count = Math.min(FETCH_PAGES, firstPage + pageCount - page);
@@ -31,9 +40,22 @@ export async function takeBack(
       } catch {
         return false;
       }
-      if (!ports.lives()) return true;
-      for (const each of pages) if (away.fetched.has(each) && !ports.place(each)) return false;
+      for (const each of pages) if (!(await placed(away, each, ports, untilMs))) return false;
       ports.flush();
     }
+  return true;
+}
+
+async function placed(
+  away: PagedSpace['away'],
+  page: number,
+  ports: TakeBackPorts,
+  untilMs: number,
+): Promise<boolean> {
+  // Its process may need it meanwhile, and have it.
+  while (ports.lives() && away.fetched.has(page) && !ports.place(page)) {
+    if (!ports.mayMakeRoom() || monotonicMs() >= untilMs) return false;
+    await delay(LOOK_MS);
+  }
   return true;
 }

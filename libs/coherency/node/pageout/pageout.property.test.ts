@@ -5,38 +5,79 @@ import { PageoutPolicy, type PageoutStep } from './pageout.ts';
 
 const INACTIVE_MAX = 24;
 
-class Model {
-  readonly active: { space: bigint; page: number }[] = [];
-  readonly inactive: { space: bigint; page: number }[] = [];
+interface Page {
+  readonly space: bigint;
+  readonly page: number;
+}
 
-  private take(list: { space: bigint; page: number }[], space: bigint, page: number): boolean {
+class Model {
+  readonly active: Page[] = [];
+  readonly inactive: Page[] = [];
+  readonly fresh: Page[] = [];
+  readonly probation: Page[] = [];
+  /** Pages that left, of all spaces. */
+  private readonly left: Page[] = [];
+
+  private get lists(): Page[][] {
+    return [this.active, this.inactive, this.fresh, this.probation];
+  }
+
+  private take(list: Page[], space: bigint, page: number): boolean {
     const at = list.findIndex((each) => each.space === space && each.page === page);
     if (at >= 0) list.splice(at, 1);
     return at >= 0;
   }
 
   came(space: bigint, page: number): void {
-    this.take(this.inactive, space, page);
-    if (!this.active.some((each) => each.space === space && each.page === page))
-      this.active.push({ space, page });
+    const isThere = (list: Page[]) => list.some((each) => each.space === space && each.page === page);
+    if (isThere(this.active) || isThere(this.fresh)) return;
+    const isUsed = this.take(this.inactive, space, page) || this.take(this.probation, space, page);
+    const left = this.left.filter((each) => each.space === space);
+    const at = left.findLastIndex((each) => each.page === page);
+    const lately = Math.max(16, this.of(space));
+    const isLate = at >= 0 && left.length - at <= lately;
+    const isFresh = !isUsed && left.length > 0 && !isLate;
+    (isFresh ? this.fresh : this.active).push({ space, page });
+    for (const [i, each] of this.left.entries())
+      if (each.space === space && each.page === page) this.left[i] = { space, page: -1 };
   }
 
   gone(space: bigint, page: number): void {
-    this.take(this.active, space, page);
-    this.take(this.inactive, space, page);
+    for (const list of this.lists) this.take(list, space, page);
   }
 
   /** Does one step. @throws where the policy may not do it */
   step({ type, space, page }: PageoutStep): void {
-    const [from, to] = type === 'deactivate' ? [this.active, this.inactive] : [this.inactive, undefined];
-    // The oldest of its space.
-    expect(from.find((each) => each.space === space)).toEqual({ space, page });
+    const ways: [Page[], Page[]][] =
+      type === 'deactivate'
+        ? [
+            [this.active, this.inactive],
+            [this.fresh, this.probation],
+          ]
+        : [
+            [this.inactive, this.left],
+            [this.probation, this.left],
+          ];
+    // The oldest of its space, of one of them.
+    const heads = ways.map(([from]) => from.find((each) => each.space === space));
+    expect(heads).toContainEqual({ space, page });
+    const [from, to] = ways[heads.findIndex((head) => head?.page === page)]!;
+    if (type === 'evict') {
+      // Those that came last leave first, as long as they are more than an eighth.
+      const fresh = this.ofList(this.fresh, space) + this.ofList(this.probation, space);
+      const all = this.of(space);
+      expect(from === this.probation).toBe(fresh > all / 8 || fresh === all);
+    }
     this.take(from, space, page);
-    to?.push({ space, page });
+    to.push({ space, page });
+  }
+
+  private ofList(list: Page[], space: bigint): number {
+    return list.filter((each) => each.space === space).length;
   }
 
   of(space: bigint): number {
-    return [...this.active, ...this.inactive].filter((each) => each.space === space).length;
+    return this.lists.reduce((sum, list) => sum + this.ofList(list, space), 0);
   }
 }
 
@@ -71,7 +112,7 @@ test('it does what the plain model does: the oldest first, of whoever has the la
           for (const step of policy.age((one) => model.of(one) - share)) model.step(step);
         } else {
           const before = [1n, 2n, 3n].map((one) => model.of(one));
-          const all = model.active.length + model.inactive.length;
+          const all = [1n, 2n, 3n].reduce((sum, one) => sum + model.of(one), 0);
           const steps = policy.reclaim(each.want, (one) => model.of(one) - share);
           let evicted = 0;
           for (const step of steps) {
@@ -86,10 +127,10 @@ test('it does what the plain model does: the oldest first, of whoever has the la
               expect(model.of(one)).toBe(before[i]);
         }
         expect([policy.activePages, policy.inactivePages]).toEqual([
-          model.active.length,
-          model.inactive.length,
+          model.active.length + model.fresh.length,
+          model.inactive.length + model.probation.length,
         ]);
-        expect(policy.inactivePages).toBeLessThanOrEqual(INACTIVE_MAX + 3 * 16);
+        expect(policy.inactivePages).toBeLessThanOrEqual(INACTIVE_MAX + 3 * 2 * 16);
       }
     }),
     { numRuns: 200 },
@@ -101,7 +142,7 @@ test('what is used again gets a second chance, and what is not leaves', () => {
   const policy = new PageoutPolicy(1_000);
   policy.open(1n);
   for (let page = 0; page < 100; page++) policy.came(1n, page);
-  expect(policy.age(() => 0)).toHaveLength(25);
+  expect(policy.age(() => 0)).toHaveLength(16);
   for (let page = 0; page < 10; page++) policy.came(1n, page);
   const out = new Set<number>();
   for (let round = 0; round < 20; round++) {
