@@ -109,6 +109,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   hashtable: kernel('hashtable.c'),
   alloc: kernel('alloc.c'),
   fib: kernel('fib.c'),
+  calls: kernel('calls.c'),
   touch: kernel('touch.c'),
   chosen: kernel('chosen.c'),
   stream: kernel('stream.c'),
