@@ -19,6 +19,8 @@ export interface BundleRecord {
   /** File of the bundle by source. */
   readonly programs: Readonly<Record<string, string>>;
   readonly files: readonly FileStamp[];
+  /** Those of them that vkctl's snapshot is made of; absent: it was made before there was one. */
+  readonly snapshot?: readonly string[];
 }
 
 let seen: { record: BundleRecord | undefined } | undefined;
@@ -52,7 +54,7 @@ function readCurrent(): BundleRecord | undefined {
   }
 }
 
-function isUnchanged([path, ...stamp]: FileStamp): boolean {
+export function isUnchanged([path, ...stamp]: FileStamp): boolean {
   const now = stampOf(path);
   return now?.every((value, i) => value === stamp[i]) === true;
 }

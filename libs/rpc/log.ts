@@ -29,7 +29,10 @@ export function createLog(name: string, level: LogLevel = 'info', fd = 2): Logge
   );
 }
 
+const NOWHERE = { write: () => {} };
+
 /** For tests, and for tools that print for people. */
 export function silentLog(): Logger {
-  return pino({ level: 'silent' });
+  // Pino's own destination is standard output, and waits for its disk as the process ends.
+  return pino({ level: 'silent' }, NOWHERE);
 }

@@ -1,23 +1,5 @@
 // Entry of vkctl, under the pinned Node (bin/vkctl.js sees to that).
-import { CommanderError } from 'commander';
-import { expandKillSignal } from './commands/signal-name.ts';
-import { EXIT, explainWithFix, Failure, told } from './failure.ts';
-import { printError } from './output.ts';
+import { runCommand } from './command-run.ts';
 import { createProgram } from './program.ts';
-import { RawWords } from './raw-words.ts';
 
-try {
-  // `run` looks by itself which of its words may be bytes.
-  if (process.argv[2] !== 'run') new RawWords().expectNoMore();
-  const program = await createProgram(process.argv[2]);
-  await program.parseAsync(expandKillSignal(process.argv));
-} catch (thrown) {
-  const error = told(thrown);
-  if (error instanceof CommanderError) {
-    // Commander has said what it has to say; help and version are no errors.
-    process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
-  }
-  printError(`vkctl: ${explainWithFix(error)}`);
-  process.exit(error instanceof Failure ? error.exitCode : EXIT.failed);
-}
-process.exit(process.exitCode ?? EXIT.ok);
+await runCommand(() => createProgram(process.argv[2]));

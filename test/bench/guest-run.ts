@@ -1,6 +1,6 @@
 // A guest program on a node, driven in this process: starting a command line costs nothing here.
 
-import { ProgramRun } from '@odonata/client/program-run.ts';
+import { ProgramRun, type ProgramSpec } from '@odonata/client/program-run.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
@@ -14,6 +14,9 @@ const MEMORY_BYTES = 512n * 2n ** 20n;
 const LINES_MAX = 1000;
 
 export type GuestArgs = readonly (string | number)[];
+
+/** More of it than its virtual kernel's name. */
+export type GuestPlace = Pick<ProgramSpec, 'vkernel' | 'dirs'>;
 
 /** A guest that runs, and whose standard input is open. */
 export class RunningGuest {
@@ -30,10 +33,11 @@ export class RunningGuest {
     node: string,
     { name, module }: ProgramFile,
     args: GuestArgs,
-    vkernel = '',
+    where: string | GuestPlace = {},
   ) {
     this.#command = `${name} ${args.join(' ')} on ${node}`;
-    const spec = { name, args: args.map(String), memoryBytes: MEMORY_BYTES, vkernel };
+    const place = typeof where === 'string' ? { vkernel: where } : where;
+    const spec = { name, args: args.map(String), memoryBytes: MEMORY_BYTES, ...place };
     const run = new ProgramRun(to, node, spec, module, {
       signal,
       stdin: this.#input,
@@ -89,10 +93,10 @@ export async function startGuest(
   node: string,
   guest: string,
   args: GuestArgs,
-  vkernel?: string,
+  where?: string | GuestPlace,
 ): Promise<RunningGuest> {
   const path = guest.endsWith('.wasm') ? guest : await buildGuest(guest);
-  return new RunningGuest(setting, node, readProgram(path), args, vkernel);
+  return new RunningGuest(setting, node, readProgram(path), args, where);
 }
 
 /** Runs a guest to its end. @returns its first line */
@@ -101,9 +105,9 @@ export async function runGuest<T>(
   node: string,
   guest: string,
   args: GuestArgs,
-  vkernel?: string,
+  where?: string | GuestPlace,
 ): Promise<T> {
-  const running = await startGuest(setting, node, guest, args, vkernel);
+  const running = await startGuest(setting, node, guest, args, where);
   await running.end();
   return running.line<T>();
 }

@@ -1,6 +1,7 @@
 // `npm run bench`: measures, judges, and leaves nothing behind. README.md says what and how.
 import { appendFile, writeFile } from 'node:fs/promises';
 import { busy } from './busy.ts';
+import { calls } from './calls.ts';
 import { withCluster } from './cluster.ts';
 import { runCommand } from './command.ts';
 import { compute } from './compute.ts';
@@ -28,6 +29,7 @@ import { walls } from './walls.ts';
 
 const PARTS: Record<PartName, Part> = {
   busy,
+  calls,
   compute,
   directory,
   faults,

@@ -5,6 +5,7 @@ import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 
 export const PART_NAMES = [
   'busy',
+  'calls',
   'compute',
   'directory',
   'faults',
@@ -41,8 +42,8 @@ export const HELP = `Measures Odonata on this machine; the figures hold for this
 
 Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
 
-  --only     busy, compute, directory, faults, handover, identity, locks, paging, parallel, processes, sequential, sharing,
-             snapshots, start, syslink, vmspaces, walls;
+  --only     calls, compute, directory, faults, handover, identity, locks, paging, parallel, processes, sequential,
+             sharing, snapshots, start, syslink, vmspaces, walls;
              all where it is missing
   --quick    one short run of each: shows that the bench works, its figures mean little
   --profile  of faults: where the time of each kind goes, by process and function; the services run from their sources

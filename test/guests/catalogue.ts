@@ -110,6 +110,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   alloc: kernel('alloc.c'),
   fib: kernel('fib.c'),
   spin: kernel('spin.c'),
+  calls: kernel('calls.c'),
   touch: kernel('touch.c'),
   chosen: kernel('chosen.c'),
   stream: kernel('stream.c'),

@@ -37,7 +37,10 @@ export type RunningRecord = z.infer<typeof runningSchema>;
 /** `syslinkd` alone, else `syslinkd1`, ... */
 export const isRouter = ({ name }: { readonly name: string }): boolean => /^syslinkd\d*$/.test(name);
 
-/** The record, or undefined when there is none (or none that this version can read). */
+/** What was read last by a schema: a command looks several times, and it has seldom changed. */
+const known = new WeakMap<z.ZodType, { readonly text: string; readonly record: unknown }>();
+
+/** The record, or undefined when there is none (or none that this version can read). It is not to be changed. */
 export function readRecordAs<T>(file: string, schema: z.ZodType<T>): T | undefined {
   let text: string;
   try {
@@ -46,13 +49,17 @@ export function readRecordAs<T>(file: string, schema: z.ZodType<T>): T | undefin
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
+  const last = known.get(schema);
+  if (last?.text === text) return last.record as T | undefined;
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return undefined; // Written whole or not at all; so: not ours.
   }
-  return schema.safeParse(value).data;
+  const record = schema.safeParse(value).data;
+  known.set(schema, { text, record });
+  return record;
 }
 
 export const readRunning = (file: string): RunningRecord | undefined => readRecordAs(file, runningSchema);

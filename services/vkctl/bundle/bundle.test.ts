@@ -54,7 +54,7 @@ describe('the bundle of a checkout', () => {
   const at = (path: string) => join(checkout, path);
   const node = at('node_modules/.bin/node');
   const bundles = at('build/bundle');
-  const source = at('services/vkctl/program.ts');
+  const source = at('services/vkctl/command-line.ts');
   const version = async (env: object = {}) =>
     (
       await run(node, [at('services/vkctl/bin/vkctl.js'), '--version'], { env: { ...process.env, ...env } })
@@ -68,7 +68,7 @@ describe('the bundle of a checkout', () => {
   beforeAll(async () => {
     const isCode = (path: string) =>
       !/\/(node_modules|testdata)(\/|$)|\.test\.ts$/.test(path.slice(ROOT.length));
-    for (const path of ['libs', 'services', 'package.json'])
+    for (const path of ['libs', 'services', 'package.json', 'vkctl'])
       cpSync(join(ROOT, path), at(path), { recursive: true, filter: isCode });
     mkdirSync(at('node_modules/@odonata'), { recursive: true });
     for (const name of readdirSync(join(ROOT, 'node_modules'))) {
@@ -113,6 +113,53 @@ describe('the bundle of a checkout', () => {
     ).toEqual([]);
   });
 
+  describe('has a snapshot of vkctl', () => {
+    const snapshot = () => readFileSync(join(bundles, 'snapshot'), 'utf8').split('\n')[2]!;
+    const typed = async (env: object = {}) =>
+      (await run(at('vkctl'), ['--version'], { env: { ...process.env, ...env } })).stdout.trim();
+    const broken = async (use: () => Promise<unknown>) => {
+      const bytes = readFileSync(snapshot());
+      writeFileSync(snapshot(), 'no snapshot');
+      try {
+        await use();
+      } finally {
+        writeFileSync(snapshot(), bytes);
+      }
+    };
+
+    it('which is what runs', async () => {
+      expect(await typed()).toBe(said(RELEASE));
+      await broken(() => expect(typed()).rejects.toThrow(/snapshot/));
+    });
+
+    it('which is not what runs where the environment, the boot or the place are others', async () => {
+      const record = readFileSync(join(bundles, 'snapshot'), 'utf8');
+      const fields = record.split('\n');
+      // The test above made the bundle say that it is what runs.
+      expect(await typed({ GRPC_TRACE: 'none' })).toBe(said('bundle'));
+      await broken(() => expect(typed({ NODE_OPTIONS: '--no-warnings' })).resolves.toBe(said('bundle')));
+      for (const field of [0, 1, 2]) {
+        writeFileSync(join(bundles, 'snapshot'), fields.with(field, '/elsewhere').join('\n'));
+        expect(await typed()).toBe(said('bundle'));
+      }
+      writeFileSync(join(bundles, 'snapshot'), '');
+      expect(await typed()).toBe(said('bundle'));
+      // As one that is copied from another folder, and started by hand.
+      const flags = ['--initial-heap-size=256', '--no-flush-bytecode', '--snapshot-blob', fields[2]!];
+      const main = join(ROOT, 'services/vkctl/bin/vkctl.js');
+      const { stdout } = await run(node, [...flags, main, '--version']);
+      expect(stdout).toContain(RELEASE);
+      writeFileSync(join(bundles, 'snapshot'), record);
+    });
+
+    it('which several make at a time, and one is there', async () => {
+      rmSync(join(bundles, 'snapshot'));
+      await Promise.all([make(), make()]);
+      await broken(() => expect(typed()).rejects.toThrow(/snapshot/));
+      expect(readdirSync(join(snapshot(), '..')).filter((name) => name.startsWith('new-'))).toEqual([]);
+    });
+  });
+
   it('is not what runs after an edit, not even one of the same size and time, until it is made anew', async () => {
     const { atime, mtime } = statSync(source);
     writeFileSync(
@@ -121,6 +168,7 @@ describe('the bundle of a checkout', () => {
     );
     utimesSync(source, atime, mtime);
     expect(await version()).toBe(said('0.9.9'));
+    expect((await run(at('vkctl'), ['--version'])).stdout.trim()).toBe(said('0.9.9'));
     const { folder: old } = record();
     await make();
     const { folder } = record();
@@ -142,7 +190,7 @@ describe('the bundle of a checkout', () => {
       // Nothing is current any more.
       rmSync(join(bundles, 'current.json'));
       await make();
-      const names = readdirSync(bundles).filter((name) => name !== 'current.json');
+      const names = readdirSync(bundles).filter((name) => !['current.json', 'snapshot'].includes(name));
       expect(names).toContain('used');
       expect(names.filter((name) => name !== 'used').length).toBeLessThanOrEqual(8);
       expect(names.some((name) => join(bundles, name) === record().folder)).toBe(true);

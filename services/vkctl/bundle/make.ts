@@ -23,7 +23,9 @@ import {
   type FileStamp,
   stampOf,
 } from '@odonata/rpc/bundle.ts';
-import type { OutputChunk } from 'rolldown';
+import type { InputOptions, OutputChunk, OutputOptions } from 'rolldown';
+import { LATE_BANNER, lateModules } from '../snapshot/late-modules.ts';
+import { SNAPSHOT_CODE } from '../snapshot/make.ts';
 import { stayInPlace } from './stay-in-place.ts';
 
 const SERVICES = fileURLToPath(new URL('../..', import.meta.url));
@@ -82,7 +84,8 @@ async function tryMake(): Promise<boolean> {
   mkdirSync(BUNDLES, { recursive: true });
   accessSync(BUNDLES, constants.W_OK);
   const startedMs = Date.now();
-  const chunks = (await Promise.all(GROUPS.map(chunksOf))).flat();
+  const snapshot = await snapshotOf();
+  const chunks = [...(await Promise.all(GROUPS.map(chunksOf))).flat(), snapshot];
   const files = stampsOf(chunks.flatMap((chunk) => chunk.moduleIds));
   // It may have been read before that change.
   if (files.some(([, , , ctimeMs]) => ctimeMs! > startedMs - CLOCK_MS)) return false;
@@ -90,7 +93,12 @@ async function tryMake(): Promise<boolean> {
   const programs = GROUPS.flatMap((group) => Object.entries(group)).map(
     ([name, source]) => [join(SERVICES, source), join(folder, `${name}.mjs`)] as const,
   );
-  const record: BundleRecord = { folder, programs: Object.fromEntries(programs), files };
+  const record: BundleRecord = {
+    folder,
+    programs: Object.fromEntries(programs),
+    files,
+    snapshot: stampsOf(snapshot.moduleIds).map(([path]) => path),
+  };
   const temporary = join(newFolder(), 'record');
   writeFileSync(temporary, JSON.stringify(record));
   renameSync(temporary, BUNDLE_RECORD);
@@ -100,23 +108,46 @@ async function tryMake(): Promise<boolean> {
 }
 
 async function chunksOf(group: Readonly<Record<string, string>>): Promise<OutputChunk[]> {
-  const { rolldown } = await import('rolldown');
   const input = Object.entries(group).map(([name, source]) => [name, join(SERVICES, source)]);
-  const bundle = await rolldown({
-    input: Object.fromEntries(input),
-    platform: 'node',
-    tsconfig: false,
-    external: EXTERNAL,
-    plugins: [stayInPlace(THREADS)],
-  });
-  try {
-    const { output } = await bundle.generate({
+  return await chunksBy(
+    {
+      input: Object.fromEntries(input),
+      external: EXTERNAL,
+      plugins: [stayInPlace(THREADS)],
+    },
+    {
       format: 'esm',
       keepNames: true,
       entryFileNames: '[name].mjs',
       chunkFileNames: '[name]-[hash].mjs',
-    });
-    return output.filter((chunk) => chunk.type === 'chunk');
+    },
+  );
+}
+
+/** One script, and small: each byte of it is read at each start. */
+async function snapshotOf(): Promise<OutputChunk> {
+  const [chunk] = await chunksBy(
+    {
+      input: join(SERVICES, 'vkctl/snapshot/main.ts'),
+      plugins: [lateModules(EXTERNAL, SERVICES), stayInPlace(THREADS)],
+    },
+    {
+      format: 'cjs',
+      minify: { mangle: false, compress: true, codegen: true },
+      keepNames: true,
+      codeSplitting: false,
+      entryFileNames: SNAPSHOT_CODE,
+      banner: LATE_BANNER,
+    },
+  );
+  return chunk!;
+}
+
+async function chunksBy(input: InputOptions, output: OutputOptions): Promise<OutputChunk[]> {
+  const { rolldown } = await import('rolldown');
+  const bundle = await rolldown({ platform: 'node', tsconfig: false, ...input });
+  try {
+    return (await bundle.generate(output)).output.filter((chunk) => chunk.type === 'chunk');
   } finally {
     await bundle.close();
   }

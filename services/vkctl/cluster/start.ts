@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import { explain, Failure, reasonOf } from '../failure.ts';
 import { memberPlan } from '../machine/plan.ts';
+import { makeSnapshot } from '../snapshot/make.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
 import { findTool } from '../supervisor/tool.ts';
 import { makeCertificates } from './certificates.ts';
@@ -76,12 +77,15 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
 
 /** Without one the cluster starts as well, only later. */
 async function bundle({ onNote }: StartOptions): Promise<void> {
-  if (currentBundle() !== undefined) return;
   try {
-    const { makeBundle } = await import('../bundle/make.ts');
-    await makeBundle();
+    if (currentBundle() === undefined) await (await import('../bundle/make.ts')).makeBundle();
   } catch (error) {
     onNote?.(`services start from their sources, which takes longer: ${reasonOf(error).split('\n')[0]}`);
+  }
+  try {
+    await makeSnapshot();
+  } catch (error) {
+    onNote?.(`vkctl starts without a snapshot, which takes longer: ${reasonOf(error).split('\n')[0]}`);
   }
 }
 

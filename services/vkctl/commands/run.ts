@@ -1,4 +1,5 @@
 import { posix, resolve } from 'node:path';
+import { isatty } from 'node:tty';
 import { clientReason } from '@odonata/client/client-error.ts';
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Place } from '@odonata/client/placement.ts';
@@ -357,9 +358,10 @@ function forwardSignals(running: ProgramRun, abort: AbortController): () => void
 
 /** What a program asks before it prompts, colours, or writes by the line. */
 export const terminalStreams = (input: boolean) => ({
-  input: input && process.stdin.isTTY === true,
-  output: process.stdout.isTTY === true,
-  error: process.stderr.isTTY === true,
+  // The streams themselves are made when they are needed, while the program starts.
+  input: input && isatty(0),
+  output: isatty(1),
+  error: isatty(2),
 });
 
 const isText = (words: readonly Word[]): words is string[] => words.every((word) => typeof word === 'string');

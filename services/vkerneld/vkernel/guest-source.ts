@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
+import { type Rehearsal, rehearsal } from './rehearsal.ts';
 
 const entry = new URL('./guest-thread.ts', import.meta.url).href;
 /** In code without types, so that imports of types alone are gone. */
@@ -11,14 +12,21 @@ const relativeImport = /\b(?:from|import)\s+['"](\.[^'"]+)['"]/g;
 export interface GuestSource {
   /** What a thread is to evaluate. */
   readonly boot: string;
-  /** JavaScript by URL; the thread's workerData. */
+  /** The thread's workerData. */
+  readonly data: GuestData;
+}
+
+export interface GuestData {
+  /** JavaScript by URL. */
   readonly modules: ReadonlyMap<string, string>;
+  /** Undefined: it runs its program first. */
+  readonly rehearsal: Rehearsal | undefined;
 }
 
 let made: GuestSource | undefined;
 
 export function guestSource(): GuestSource {
-  made ??= { boot, modules: readModules() };
+  made ??= { boot, data: { modules: readModules(), rehearsal: rehearsal() } };
   return made;
 }
 
@@ -38,7 +46,7 @@ function readModules(): Map<string, string> {
 /** CommonJS, as `eval` of a worker wants it. What is not in the map is loaded as ever. */
 const boot = `
 const { registerHooks } = require('node:module');
-const modules = require('node:worker_threads').workerData;
+const { modules } = require('node:worker_threads').workerData;
 registerHooks({
   resolve(specifier, context, next) {
     if (specifier.startsWith('.') && context.parentURL !== undefined) {

@@ -39,7 +39,8 @@ test('where one program follows another more threads wait, and some seconds late
   const taken = [];
   for (let i = 0; i < 3; i++) taken.push(await workers.take(64 * MIB));
   // They may be gone again before a machine that is busy looks.
-  await expect.poll(() => most, { timeout: 20_000 }).toBe(3 + 4);
+  // One of another heap, which nobody took, may still be ending.
+  await expect.poll(() => most, { timeout: 20_000 }).toBeGreaterThanOrEqual(3 + 4);
   await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(3 + 1);
   await Promise.all(taken.map(({ worker }) => worker.terminate()));
 });

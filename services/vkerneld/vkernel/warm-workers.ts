@@ -171,14 +171,15 @@ export class WarmWorkers {
   }
 
   #start(heapMb = this.#heapMb): Promise<WarmThread> {
-    const { boot, modules } = guestSource();
+    const { boot, data } = guestSource();
     return new Promise((resolve, reject) => {
       const worker = this.#create(
         () =>
           new Worker(boot, {
             name: 'guest',
             eval: true,
-            workerData: modules,
+            // Where programs start one after another, another one needs the processor.
+            workerData: this.#isBurst ? { ...data, rehearsal: undefined } : data,
             env: {},
             execArgv: [],
             stdin: false,
