@@ -13,6 +13,7 @@ import {
   readSync,
   rmSync,
   writeSync,
+  writevSync,
 } from 'node:fs';
 import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/memory/page-frames.ts';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
@@ -200,6 +201,29 @@ export class MemoryFile {
       if (i < written) this.aside.delete(page);
       else this.aside.set(page, Buffer.from(bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES)));
       this.mark(page, chargedTo(page));
+    }
+  }
+
+  /** The same of bytes that lie in pieces, as they came: they are written from there. */
+  writePieces(firstPage: number, pieces: readonly Uint8Array[], chargedTo: ChargedTo = toNode): void {
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+    if (pieces.length === 1 || !this.putPieces(firstPage, pieces, bytes)) {
+      this.write(firstPage, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes), chargedTo);
+      return;
+    }
+    for (let page = firstPage; page < firstPage + bytes / PAGE_BYTES; page++) {
+      this.aside.delete(page);
+      this.mark(page, chargedTo(page));
+    }
+  }
+
+  // False: not all of it found room, or the kernel took a part only.
+  private putPieces(firstPage: number, pieces: readonly Uint8Array[], bytes: number): boolean {
+    try {
+      return writevSync(this.fd, pieces, firstPage * PAGE_BYTES) === bytes;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      return false;
     }
   }
 
