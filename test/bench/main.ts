@@ -1,5 +1,6 @@
 // `npm run bench`: measures, judges, and leaves nothing behind. README.md says what and how.
 import { appendFile, writeFile } from 'node:fs/promises';
+import { bulk } from './bulk.ts';
 import { withCluster } from './cluster.ts';
 import { runCommand } from './command.ts';
 import { compute } from './compute.ts';
@@ -26,6 +27,7 @@ import { vmspaces } from './vmspaces.ts';
 import { walls } from './walls.ts';
 
 const PARTS: Record<PartName, Part> = {
+  bulk,
   compute,
   directory,
   faults,

@@ -4,6 +4,7 @@ import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.t
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 
 export const PART_NAMES = [
+  'bulk',
   'compute',
   'directory',
   'faults',
@@ -40,7 +41,7 @@ export const HELP = `Measures Odonata on this machine; the figures hold for this
 
 Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
 
-  --only     compute, directory, faults, handover, identity, locks, paging, parallel, processes, sequential, sharing,
+  --only     bulk, compute, directory, faults, handover, identity, locks, paging, parallel, processes, sequential, sharing,
              snapshots, start, syslink, vmspaces, walls;
              all where it is missing
   --quick    one short run of each: shows that the bench works, its figures mean little
