@@ -14,6 +14,7 @@ import { HELP, type Options, type PartName, parseOptions } from './options.ts';
 import { paging } from './paging.ts';
 import { parallel } from './parallel.ts';
 import type { Part, PartResult } from './part.ts';
+import { peers } from './peers.ts';
 import { processes } from './processes.ts';
 import { Progress } from './progress.ts';
 import { machine, summary, tableText } from './report.ts';
@@ -36,6 +37,7 @@ const PARTS: Record<PartName, Part> = {
   locks,
   paging,
   parallel,
+  peers,
   processes,
   sequential,
   sharing,

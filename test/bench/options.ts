@@ -13,6 +13,7 @@ export const PART_NAMES = [
   'locks',
   'paging',
   'parallel',
+  'peers',
   'processes',
   'sequential',
   'sharing',
@@ -41,7 +42,7 @@ export const HELP = `Measures Odonata on this machine; the figures hold for this
 
 Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
 
-  --only     bulk, compute, directory, faults, handover, identity, locks, paging, parallel, processes, sequential, sharing,
+  --only     bulk, compute, directory, faults, handover, identity, locks, paging, parallel, peers, processes, sequential, sharing,
              snapshots, start, syslink, vmspaces, walls;
              all where it is missing
   --quick    one short run of each: shows that the bench works, its figures mean little
