@@ -56,7 +56,7 @@ export const bulk: Part = {
   title: 'Bytes by the hundred MiB',
   nodes: () => 2,
   async run(setting) {
-    const mib = setting.quick ? 8 : 256;
+    const mib = setting.quick ? 8 : 128;
     const file = join(setting.folder, 'bulk.in');
     await writeFile(file, randomFillSync(Buffer.alloc(mib * MIB)));
     const repetitions: Repetition[] = [];

@@ -53,6 +53,20 @@ test('who reads in order by a few pages a fault asks ahead seldom, for runs of o
   expect(asked.every((each) => each % 512 === 0)).toBe(true);
 });
 
+test('what there was no room for is asked for again at the next fault', () => {
+  const readahead = new Readahead();
+  readRun(readahead, 0, 4_096);
+  const ahead = (page: number) => {
+    readahead.access(page);
+    const [, run] = readahead.wanted(page, 100_000);
+    readahead.mapped(page, 16);
+    return run;
+  };
+  const first = ahead(4_096)!;
+  readahead.cutShort(first.firstPage + 16, first.firstPage + first.pageCount);
+  expect(ahead(4_112)).toMatchObject({ firstPage: first.firstPage + 16 });
+});
+
 test('who reads chunks does not get the pages between them', () => {
   const readahead = new Readahead();
   readRun(readahead, 0, 64);

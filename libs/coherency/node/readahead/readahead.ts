@@ -123,6 +123,11 @@ export class Readahead {
     return wanted;
   }
 
+  /** Of what was wanted up to `endPage` there was room for the pages before `page`: the next fault asks for the others again. */
+  cutShort(page: number, endPage: number): void {
+    if (this.aheadPage === endPage) this.aheadPage = page;
+  }
+
   /** So many pages from `page` were mapped. */
   mapped(page: number, pageCount: number): void {
     this.nextPage = page + pageCount;
