@@ -7,7 +7,8 @@
 import type { EventEmitter } from 'node:events';
 import type { Http2Stream } from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
-import { MAX_MESSAGE_BYTES } from './channel.ts';
+import { type BugLog, metBug } from './bug.ts';
+import { MAX_MESSAGE_BYTES, WINDOW_BYTES } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 
 const PREFIX_BYTES = 5;
@@ -30,6 +31,33 @@ export interface BareStream {
  * @throws RpcError what is wrong with it
  */
 export type HearBytes = (first: Buffer, more: readonly Buffer[]) => void;
+
+/** A message with its five bytes in front. */
+export function framed(message: Uint8Array): Buffer {
+  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
+  bytes[0] = 0;
+  bytes.writeUInt32BE(message.length, 1);
+  bytes.set(message, PREFIX_BYTES);
+  return bytes;
+}
+
+/** What is no message ends the stream, with the reason; a bug of ours does, too. */
+export function guardedBytes(
+  stream: Pick<grpc.ClientDuplexStream<unknown, unknown>, 'emit' | 'cancel'>,
+  log: BugLog,
+  where: object,
+  hear: HearBytes,
+): HearBytes {
+  return (first, more) => {
+    try {
+      hear(first, more);
+    } catch (error) {
+      if (RpcError.is(error)) stream.emit('error', error);
+      else metBug(log, error, where);
+      stream.cancel();
+    }
+  };
+}
 
 interface Decoder {
   readonly readState: number;
@@ -73,6 +101,13 @@ export function bareOfServed(
   if (!isStream(stream) || !isAtStart(decoder) || readQueue?.length !== 0) return undefined;
   inside!.sendMetadata!(new grpc.Metadata());
   return new Taken({ stream, decoder, tracker: inside?.callEventTracker, hear, fail });
+}
+
+/** The connection of a stream that a server serves takes as much as the stream. It stays as it is where grpc-js's insides changed. */
+export function widenServed(call: grpc.ServerDuplexStream<unknown, unknown>): void {
+  const { stream } = (call as unknown as { call?: Partial<ServerCall> }).call ?? {};
+  const session = stream?.session;
+  if (session !== undefined && !session.destroyed) session.setLocalWindowSize(WINDOW_BYTES);
 }
 
 /**

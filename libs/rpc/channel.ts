@@ -15,6 +15,10 @@ export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
  * when both ends write more than the socket holds (200 KB on a unix socket), each waits for the other to read, for
  * ever. What a client has under way fits into any socket, so a client's writes end, so it reads, so the server's end.
  *
+ * Pages come by a connection of their own, on which the server says a few bytes for each MiB: that never fills a socket, so there the
+ * server's end takes as much as a stream may have under way (`RawCall.widen`). With 64 KiB each 32 KiB would be a turn of the event loop
+ * and a system call for more at both ends.
+ *
  * But of a unix socket's 200 KB each write takes 768 bytes at least: a client that writes many small messages fills it with 40 KB. Where
  * one does so, neither end may have more under way than a socket holds: `narrow`.
  */

@@ -1,5 +1,5 @@
 import type * as grpc from '@grpc/grpc-js';
-import { type BareStream, bareOfServed, type HearBytes } from './bare-stream.ts';
+import { type BareStream, bareOfServed, type HearBytes, widenServed } from './bare-stream.ts';
 import { internal, metBug } from './bug.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
@@ -97,6 +97,14 @@ export class RawCall<I, O> {
     // Its end comes by grpc's stream.
     if (bare !== undefined) this.#call.on('data', () => {});
     return bare;
+  }
+
+  /**
+   * The caller may have `WINDOW_BYTES` under way to here over all its connection, for whom that is made: who sends much, and is
+   * answered little (see `WINDOW_BYTES`).
+   */
+  widen(): void {
+    widenServed(this.#call);
   }
 
   /** It has ended, or is about to. */

@@ -12,6 +12,8 @@ import type { Node } from './node.ts';
 import { asked } from './sessions/asked.ts';
 
 const CHUNK_BYTES = 1 << 20;
+/** Chunks of one that is read out that come at a time. */
+const CHUNKS_AHEAD = 3;
 const HOT_PAGES = 32;
 
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
@@ -74,16 +76,39 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       const { sizeBytes } = dataspace;
       expectWithin(dataspace, from, wanted);
       const end = wanted === 0n ? sizeBytes : from + wanted;
-      for (let offset = from; offset < end; ) {
-        // All but the first begin with a page.
-        const next = offset - (offset % BigInt(CHUNK_BYTES)) + BigInt(CHUNK_BYTES);
-        const length = Number((next < end ? next : end) - offset);
-        const data = await fetch(node, dataspace, Number(offset), length);
-        yield offset === from ? { data, sizeBytes } : { data };
-        offset += BigInt(length);
+      let isFirst = true;
+      for await (const data of chunksAhead(node, dataspace, from, end)) {
+        yield isFirst ? { data, sizeBytes } : { data };
+        isFirst = false;
       }
     },
   };
+}
+
+/** The bytes from an offset to another one. While one chunk is on its way to the caller, the next ones come here. */
+async function* chunksAhead(
+  node: Node,
+  dataspace: SharedDataspace,
+  from: bigint,
+  end: bigint,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const coming: Promise<Uint8Array>[] = [];
+  let offset = from;
+  for (;;) {
+    while (offset < end && coming.length < CHUNKS_AHEAD) {
+      // All but the first begin with a page.
+      const next = offset - (offset % BigInt(CHUNK_BYTES)) + BigInt(CHUNK_BYTES);
+      const length = Number((next < end ? next : end) - offset);
+      const chunk = fetch(node, dataspace, Number(offset), length);
+      // Whoever comes to it hears of it.
+      chunk.catch(() => {});
+      coming.push(chunk);
+      offset += BigInt(length);
+    }
+    const chunk = coming.shift();
+    if (chunk === undefined) return;
+    yield await chunk;
+  }
 }
 
 async function fetch(

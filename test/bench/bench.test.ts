@@ -30,12 +30,14 @@ function numbers(value: unknown, path = ''): [string, number][] {
 }
 
 const MANY_PROCESSES: string[] = [
+  'bulk',
   'directory',
   'handover',
   'identity',
   'locks',
   'paging',
   'parallel',
+  'peers',
   'processes',
   'sequential',
   'sharing',

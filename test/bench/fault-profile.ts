@@ -8,7 +8,7 @@ import { clusterProcesses } from './cpu-time.ts';
 import { columns, type ResultTable, type Setting } from './part.ts';
 
 const SAMPLE_US = 100;
-const TOP = 6;
+const TOP = 12;
 
 /** In the order of the table. */
 const OWNERS = ['system', 'protobuf', 'grpc-js', 'nats', 'node', 'core', 'services', 'gc'] as const;
@@ -97,12 +97,18 @@ function ownerOf(functionName: string, url: string): Owner {
   return url.includes('/libs/coherency/') ? 'core' : 'services';
 }
 
-export function profileTables(profiles: ProcessProfile[]): ResultTable[] {
+/** @param unit of what it is a profile of */
+export function profileTables(profiles: ProcessProfile[], unit = 'fault'): ResultTable[] {
   const us = (value: number): string => value.toFixed(1);
   return [
     {
-      title: 'Where the time of a fault goes: us of each process, by whose code it is',
-      columns: columns('FAULT', 'PROCESS', ...OWNERS.map((owner) => `>${owner.toUpperCase()}`), '>SUM'),
+      title: `Where the time of a ${unit} goes: us of each process, by whose code it is`,
+      columns: columns(
+        unit.toUpperCase(),
+        'PROCESS',
+        ...OWNERS.map((owner) => `>${owner.toUpperCase()}`),
+        '>SUM',
+      ),
       rows: profiles.map(({ fault, process, byOwner }) => {
         const parts = OWNERS.map((owner) => byOwner[owner]);
         return [fault, process, ...[...parts, parts.reduce((sum, part) => sum + part, 0)].map(us)];
@@ -113,8 +119,8 @@ export function profileTables(profiles: ProcessProfile[]): ResultTable[] {
       ],
     },
     {
-      title: 'The functions that take most, in us a fault',
-      columns: columns('FAULT', 'PROCESS', '>US', 'FUNCTION'),
+      title: `The functions that take most, in us a ${unit}`,
+      columns: columns(unit.toUpperCase(), 'PROCESS', '>US', 'FUNCTION'),
       rows: profiles.flatMap(({ fault, process, top }) =>
         top.map(({ name, us: each }) => [fault, process, us(each), name]),
       ),

@@ -2,6 +2,7 @@
 import { appendFile, writeFile } from 'node:fs/promises';
 import { busy } from './busy.ts';
 import { calls } from './calls.ts';
+import { bulk } from './bulk.ts';
 import { withCluster } from './cluster.ts';
 import { runCommand } from './command.ts';
 import { compute } from './compute.ts';
@@ -15,6 +16,7 @@ import { HELP, type Options, type PartName, parseOptions } from './options.ts';
 import { paging } from './paging.ts';
 import { parallel } from './parallel.ts';
 import type { Part, PartResult } from './part.ts';
+import { peers } from './peers.ts';
 import { processes } from './processes.ts';
 import { Progress } from './progress.ts';
 import { machine, summary, tableText } from './report.ts';
@@ -28,6 +30,7 @@ import { vmspaces } from './vmspaces.ts';
 import { walls } from './walls.ts';
 
 const PARTS: Record<PartName, Part> = {
+  bulk,
   busy,
   calls,
   compute,
@@ -38,6 +41,7 @@ const PARTS: Record<PartName, Part> = {
   locks,
   paging,
   parallel,
+  peers,
   processes,
   sequential,
   sharing,

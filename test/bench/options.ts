@@ -4,6 +4,7 @@ import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.t
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 
 export const PART_NAMES = [
+  'bulk',
   'busy',
   'calls',
   'compute',
@@ -14,6 +15,7 @@ export const PART_NAMES = [
   'locks',
   'paging',
   'parallel',
+  'peers',
   'processes',
   'sequential',
   'sharing',
@@ -28,7 +30,7 @@ export type PartName = (typeof PART_NAMES)[number];
 export interface Options {
   only: PartName[];
   quick: boolean;
-  /** Of faults: where their time goes. */
+  /** Of faults and of the sequential read: where their time goes. */
   profile: boolean;
   /** The walls that the part `walls` does without. */
   without: readonly LayerName[];
@@ -42,11 +44,11 @@ export const HELP = `Measures Odonata on this machine; the figures hold for this
 
 Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
 
-  --only     calls, compute, directory, faults, handover, identity, locks, paging, parallel, processes, sequential,
-             sharing, snapshots, start, syslink, vmspaces, walls;
+  --only     bulk, busy, calls, compute, directory, faults, handover, identity, locks, paging, parallel, peers,
+             processes, sequential, sharing, snapshots, start, syslink, vmspaces, walls;
              all where it is missing
   --quick    one short run of each: shows that the bench works, its figures mean little
-  --profile  of faults: where the time of each kind goes, by process and function; the services run from their sources
+  --profile  of faults and the sequential read: where their time goes, by process and function; the services run from their sources
   --without  of walls: leaves out these walls only, of ${LAYERS.join(', ')}
   --json     writes everything that was measured to FILE
   --html     the same as a page with charts, to FILE
@@ -73,8 +75,10 @@ export function parseOptions(argv: string[]): Options | 'help' {
   const only = values.only?.split(',').map(partName) ?? [...PART_NAMES];
   const without = values.without?.split(',').map(layerName) ?? LAYERS;
   const { quick = false, profile = false } = values;
-  if (profile && !only.includes('faults'))
-    throw new Failure('--profile: is of the part faults, which --only leaves out', { exitCode: EXIT.usage });
+  if (profile && !only.includes('faults') && !only.includes('sequential'))
+    throw new Failure('--profile: is of the parts faults and sequential, which --only leaves out', {
+      exitCode: EXIT.usage,
+    });
   return { only, quick, profile, without, json: values.json, html: values.html };
 }
 

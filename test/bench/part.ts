@@ -8,7 +8,7 @@ export interface Setting {
   /** A line to a fresh cluster. */
   to: Connection;
   quick: boolean;
-  /** Of faults: looks where their time goes, too. */
+  /** Of faults and of the sequential read: looks where their time goes, too. */
   profile?: boolean;
   /** The walls that the part `walls` does without. */
   without?: readonly LayerName[];

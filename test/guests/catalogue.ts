@@ -117,6 +117,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   relatives: kernel('relatives.c'),
   sections: kernel('sections.c'),
   fought: kernel('fought.c'),
+  queue: kernel('queue.c'),
   table: kernel('table.c'),
   // Without a C library: that of most machines has no threads.
   threads: kernel('threads.c', [

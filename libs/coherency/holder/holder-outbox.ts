@@ -8,7 +8,7 @@ export type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
 export type Failure = Extract<HolderAction, { type: 'failed' }>['reason'];
 
 /** Pages of one message that carries them. */
-const SENT_MAX = 64;
+export const SENT_MAX = 256;
 const pagesMax = (type: HolderAction['type']): number =>
   type === 'send' || type === 'resend' ? SENT_MAX : Number.POSITIVE_INFINITY;
 

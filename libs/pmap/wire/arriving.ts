@@ -2,18 +2,24 @@
 import { type Arrival, Arrivals } from '@odonata/coherency/node/transfer/arrivals.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import { runFromWire } from '@odonata/coherency/wire.ts';
-import type { DeliverRequest, DeliverResponse, TransferService } from '@odonata/proto/pmap/v1/pmap';
+import {
+  type DeliverRequest,
+  type DeliverResponse,
+  DeliverResponseSchema,
+  type TransferService,
+} from '@odonata/proto/pmap/v1/pmap';
+import { type BareStream, framed } from '@odonata/rpc/bare-stream.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Caller } from '@odonata/rpc/identity/identity.ts';
 import type { RawCall } from '@odonata/rpc/raw-call.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
-import type { OutInit } from '@odonata/rpc/service.ts';
+import { encoder, type OutInit } from '@odonata/rpc/service.ts';
 import { isContext, type TraceContext } from '@odonata/rpc/trace/context.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
-import { isSpoilt, pagesOf } from './deliver-message.ts';
-import { PageBuffer } from './page-buffer.ts';
+import { type DeliveredPages, deliveredOf, deliveredPages, isSpoilt, pagesOf } from './deliver-message.ts';
+import type { PageBuffer } from './page-buffer.ts';
 import type { SpoiltMessages } from './spoilt-messages.ts';
 
 /** So many bytes are answered at once, and fewer a little later: an answer for each page would cost as much as the page. */
@@ -42,6 +48,8 @@ export interface Receiver {
     | undefined;
 }
 
+const encode = encoder(DeliverResponseSchema);
+
 type Call = RawCall<DeliverRequest, OutInit<(typeof TransferService)['method']['deliver']>>;
 
 /** One stream. */
@@ -54,6 +62,8 @@ class Arriving {
   private begun = false;
   private unanswered = 0;
   private timer: NodeJS.Timeout | undefined;
+  /** Where it goes by HTTP/2 itself. */
+  bare: BareStream | undefined;
 
   constructor(node: Receiver, call: Call, arrivals: Arrivals, caller: Caller) {
     this.caller = caller;
@@ -67,15 +77,16 @@ class Arriving {
   }
 
   /** @throws RpcError when the message will not do */
-  take(message: DeliverRequest): void {
+  take(delivered: DeliveredPages): void {
+    const { head: message, pages } = delivered;
     const first = !this.begun;
     this.begun = true;
     const sequence = Number(message.sequence);
     try {
       // Before all else: it may say anything.
-      this.check(message);
+      this.check(delivered);
       if (first && sequence > 0) this.arrival = this.arrivals.begin(message.transfer, sequence);
-      this.place(message, sequence);
+      this.place(delivered, sequence);
     } catch (error) {
       // What is here is not sent again.
       if (this.arrival !== undefined) this.answer(first);
@@ -83,7 +94,7 @@ class Arriving {
     }
     if (first) this.answer(true);
     if (this.arrival === undefined || first) return;
-    this.unanswered += message.data.length;
+    this.unanswered += pages.length;
     if (message.ask || this.unanswered >= ANSWERED_BYTES) this.answer(false);
     else
       this.timer ??= setTimeout(
@@ -92,13 +103,13 @@ class Arriving {
       ).unref();
   }
 
-  private check(message: DeliverRequest): void {
-    if (!isSpoilt(message)) return;
+  private check(delivered: DeliveredPages): void {
+    if (!isSpoilt(delivered)) return;
     this.node.spoilt.met(this.call.getPeer());
-    throw new RpcError(Code.DataLoss, `checksum: message ${message.sequence} was spoilt on its way`);
+    throw new RpcError(Code.DataLoss, `checksum: message ${delivered.head.sequence} was spoilt on its way`);
   }
 
-  private place(message: DeliverRequest, sequence: number): void {
+  private place(delivered: DeliveredPages, sequence: number): void {
     if (sequence > 0 !== (this.arrival !== undefined))
       throw new RpcError(Code.InvalidArgument, 'sequence: messages of a stream are counted, or none is');
     const arrived = this.arrival?.look(sequence) ?? 'next';
@@ -108,7 +119,7 @@ class Arriving {
       throw new RpcError(Code.InvalidArgument, `sequence: ${sequence} comes after ${here}`);
     }
     try {
-      deliver(this.node, message, this.caller);
+      deliver(this.node, delivered, this.caller);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw new RpcError(Code.InvalidArgument, error.message);
@@ -122,7 +133,9 @@ class Arriving {
     this.unanswered = 0;
     const received = this.arrival && BigInt(this.arrival.received);
     const answer: Partial<DeliverResponse> = first ? { wire: wireSpoken() } : {};
-    this.call.write({ ...answer, ...(received !== undefined && { received }) });
+    const said = { ...answer, ...(received !== undefined && { received }) };
+    if (this.bare === undefined) this.call.write(said);
+    else this.bare.write([framed(encode(said))]);
   }
 
   close(): void {
@@ -145,23 +158,29 @@ export function transferHandlers(
         arriving.close();
         failStream(call, error);
       };
-      call.on('data', (message: DeliverRequest) => {
+      const take = (delivered: DeliveredPages): void => {
         if (over) return;
         if (!arriving.hasBegun) {
           try {
-            gate.agree(`pmapd at ${call.getPeer()}`, message.wire);
+            gate.agree(`pmapd at ${call.getPeer()}`, delivered.head.wire);
+            // Answers are few bytes: nobody waits for the other to read.
+            call.widen();
           } catch (error) {
             fail(fromServiceError(error));
             return;
           }
         }
         try {
-          arriving.take(message);
+          arriving.take(delivered);
         } catch (error) {
           if (!(error instanceof RpcError)) throw error;
           fail(error);
         }
-      });
+      };
+      // Pages go into the memory file from where HTTP/2 put them.
+      arriving.bare = call.bare((first, more) => take(deliveredOf(first, more)));
+      if (arriving.bare === undefined)
+        call.on('data', (message: DeliverRequest) => take(deliveredPages(message)));
       call.on('end', () => {
         arriving.close();
         call.end();
@@ -173,14 +192,14 @@ export function transferHandlers(
 }
 
 /** @throws RangeError when the message will not do */
-function deliver(node: Receiver, message: DeliverRequest, caller: Caller): void {
+function deliver(node: Receiver, delivered: DeliveredPages, caller: Caller): void {
+  const { head: message, pages } = delivered;
   const run = runFromWire(message.run);
   // Sent under an earlier leader, late, or to the pmap manager of this node before this one: whoever wants it asks anew.
   if (!node.line.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
   // Not acknowledged to the directory, so nobody takes this node for one that has it.
   if (node.takesFrom?.(caller, run.dataspace) === false) return;
-  const arrive = (): void =>
-    node.memory.step({ type: 'arrive', data: pagesOf(message), bytes: new PageBuffer(message.data) });
+  const arrive = (): void => node.memory.step({ type: 'arrive', data: pagesOf(delivered), bytes: pages });
   const { trace } = message;
   if (node.traces !== undefined && isContext(trace)) node.traces.within('take pages', trace, run, arrive);
   else arrive();

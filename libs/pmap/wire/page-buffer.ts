@@ -1,28 +1,45 @@
 // Bytes of pages on their way. What is read here to be sent has room before it for the head of its message, so it is sent
 // where it is, and copied no more.
 
+import { SENT_MAX } from '@odonata/coherency/holder/holder-outbox.ts';
 import type { PageBytes } from '@odonata/coherency/node/memory/page-frames.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 
 /** Room for the head of a message, and for the tag and the length of its bytes. */
 export const HEAD_BYTES = 192;
 /** The longest run of pages that is sent. */
-const POOLED_BYTES = HEAD_BYTES + 64 * PAGE_BYTES;
-const POOLED_MAX = 16;
+const POOLED_BYTES = HEAD_BYTES + SENT_MAX * PAGE_BYTES;
+const POOLED_MAX = 8;
 
 export class PageBuffer implements PageBytes<PageBuffer> {
-  readonly data: Uint8Array;
+  readonly length: number;
+  private parts: readonly Uint8Array[];
   private room: Buffer | undefined;
 
-  /** @param room the buffer that the bytes are in, from `HEAD_BYTES` on */
-  constructor(data: Uint8Array, room?: Buffer) {
-    this.data = data;
+  /**
+   * @param data the bytes; what came over a line in the pieces that it came in
+   * @param room the buffer that the bytes are in, from `HEAD_BYTES` on
+   */
+  constructor(data: Uint8Array | readonly Uint8Array[], room?: Buffer) {
+    this.parts = data instanceof Uint8Array ? [data] : data;
+    this.length = this.parts.reduce((sum, { length }) => sum + length, 0);
     this.room = room;
+  }
+
+  /** The bytes as they lie, in order: to be written without being joined first. */
+  get pieces(): readonly Uint8Array[] {
+    return this.parts;
+  }
+
+  /** The bytes in one piece. */
+  get data(): Uint8Array {
+    if (this.parts.length !== 1) this.parts = [Buffer.concat(this.parts, this.length)];
+    return this.parts[0]!;
   }
 
   part(firstIndex: number, pageCount: number): PageBuffer {
     const bytes = pageCount * PAGE_BYTES;
-    if (bytes === this.data.length) return this;
+    if (bytes === this.length) return this;
     return new PageBuffer(this.data.subarray(firstIndex * PAGE_BYTES, firstIndex * PAGE_BYTES + bytes));
   }
 

@@ -8,16 +8,19 @@ import { Role } from '@odonata/proto/auth/v1/access';
 import {
   type DeliverRequestSchema,
   type DeliverResponse,
+  DeliverResponseSchema,
   TransferService,
 } from '@odonata/proto/pmap/v1/pmap';
+import { type BareStream, bareOfOpened, guardedBytes } from '@odonata/rpc/bare-stream.ts';
 import { hear, ownTurn } from '@odonata/rpc/bug.ts';
 import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { decoder } from '@odonata/rpc/service.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
-import { type Delivered, encodeDeliver } from './deliver-message.ts';
+import { type Delivered, encodeDeliver, type FramedMessage, messageOf } from './deliver-message.ts';
 import type { PageBuffer, PagePool } from './page-buffer.ts';
 
 /** Who was refused is tried again after this. */
@@ -33,6 +36,8 @@ const REFUSALS = new Set<Code>([Code.DataLoss, Code.InvalidArgument]);
 
 /** Who takes pages. */
 const RECEIVERS = [Role.PMAPD, Role.GATEWAY];
+
+const decode = decoder(DeliverResponseSchema);
 
 type DeliverInit = MessageInitShape<typeof DeliverRequestSchema>;
 type Stream = ClientDuplexStream<DeliverInit, DeliverResponse>;
@@ -67,6 +72,8 @@ export class TransferPeer {
   private readonly transfer = randomBytes(8).readBigUInt64LE();
   private channel: RpcChannel | undefined;
   private stream: Stream | undefined;
+  /** The stream, once it goes by HTTP/2 itself. */
+  private bare: BareStream | undefined;
   private streams = 0;
   /** The stream takes no more for now. */
   private full = false;
@@ -88,7 +95,7 @@ export class TransferPeer {
   send(chunk: Chunk): void {
     // As lost with a line: the directory recalls it again.
     if (this.refused) return;
-    if (this.outgoing.offer(chunk, chunk.bytes?.data.length ?? 0)) this.pump();
+    if (this.outgoing.offer(chunk, chunk.bytes?.length ?? 0)) this.pump();
     else this.o.onDropped([chunk]);
   }
 
@@ -101,18 +108,40 @@ export class TransferPeer {
       if (again) this.o.onAgain();
       const begin = first ? { transfer: this.transfer, wire: wireSpoken() } : undefined;
       const place = { sequence, ask, first: begin };
-      const { message, room } = encodeDeliver(chunk.run, chunk.about, chunk.bytes, place);
-      chunk.room ??= room;
+      const message = encodeDeliver(chunk.run, chunk.about, chunk.bytes, place);
+      chunk.room ??= message.room;
       // Where the receiver does not count, nobody says that it has arrived.
       const written = sequence === 0 ? () => this.free(chunk) : undefined;
-      if (stream.write(message as unknown as DeliverInit, written)) continue;
-      this.full = true;
-      stream.once('drain', () => {
-        if (stream !== this.stream) return;
-        this.full = false;
-        this.pump();
-      });
+      this.full = !this.write(stream, message, written);
     }
+  }
+
+  private write(stream: Stream, message: FramedMessage, written: (() => void) | undefined): boolean {
+    if (this.bare !== undefined) return this.bare.write(message.pieces, written);
+    const isFree = stream.write(messageOf(message) as unknown as DeliverInit, written);
+    if (!isFree) stream.once('drain', () => this.drained(stream));
+    return isFree;
+  }
+
+  private drained(stream: Stream): void {
+    if (stream !== this.stream) return;
+    this.full = false;
+    this.pump();
+  }
+
+  // As soon as nothing waits in grpc-js: from then on pages go from where they were read to HTTP/2.
+  private goBare(stream: Stream): void {
+    if (stream !== this.stream || this.bare !== undefined) return;
+    const { log } = this.o;
+    const hearBytes = guardedBytes(stream, log, { address: this.address }, (first, more) => {
+      if (stream === this.stream) this.answered(stream, decode(Buffer.concat([first, ...more])));
+    });
+    this.bare = bareOfOpened(stream as ClientDuplexStream<unknown, unknown>, hearBytes, () =>
+      stream.cancel(),
+    );
+    if (this.bare === undefined) return;
+    this.bare.on('drain', () => this.drained(stream));
+    this.drained(stream);
   }
 
   // Its buffer is used again.
@@ -126,7 +155,7 @@ export class TransferPeer {
     this.channel ??= openChannel(address, { server: RECEIVERS });
     const stream: Stream = openStream(TransferService.method.deliver, this.channel);
     this.stream = stream;
-    [this.full, this.agreed] = [false, false];
+    [this.full, this.agreed, this.bare] = [false, false, undefined];
     if (this.streams++ > 0) o.onResumed();
     this.outgoing.opened(monotonicMs());
     stream.on('error', (error) => {
@@ -138,6 +167,7 @@ export class TransferPeer {
     });
     hear(stream, o.log, { address }, (answer: DeliverResponse) => {
       if (stream === this.stream) this.answered(stream, answer);
+      this.goBare(stream);
     });
     this.pump();
   }

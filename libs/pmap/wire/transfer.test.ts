@@ -11,7 +11,7 @@ import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { transferHandlers } from './arriving.ts';
-import { encodeDeliver } from './deliver-message.ts';
+import { encodeDeliver, messageOf } from './deliver-message.ts';
 import { PageBuffer } from './page-buffer.ts';
 
 const run = { dataspace: 1n, firstPage: 0, pageCount: 1 };
@@ -21,7 +21,8 @@ const state = stateWire.to('MODIFIED');
 function delivered(message: MessageInitShape<typeof DeliverRequestSchema>) {
   const step = vi.fn();
   const failed = vi.fn();
-  const call = Object.assign(new EventEmitter(), { getPeer: () => 'unix', write: () => true, fail: failed });
+  const about = { getPeer: () => 'unix', write: () => true, fail: failed, bare() {}, widen() {} };
+  const call = Object.assign(new EventEmitter(), about);
   const gate = new WireGate('pmapd', silentLog());
   const { deliver } = transferHandlers(
     { memory: { step }, line: { acceptsFor: () => true }, spoilt: { met() {} } },
@@ -92,7 +93,8 @@ test('whatever another pmap manager says, a message is taken once, as it was sen
             made.received = received ?? 0n;
             return true;
           };
-          const about = { getPeer: () => 'peer', write: answers, fail: () => (made.failed = true), end() {} };
+          const fail = () => (made.failed = true);
+          const about = { getPeer: () => 'peer', write: answers, fail, end() {}, bare() {}, widen() {} };
           serve(Object.assign(made, about) as never, {} as never);
           calls.set(stream, made);
           call = made;
@@ -104,7 +106,7 @@ test('whatever another pmap manager says, a message is taken once, as it was sen
         };
         const bytes = new PageBuffer(new Uint8Array(PAGE_BYTES).fill(7));
         const encoded = encodeDeliver({ dataspace: 1n, firstPage, pageCount: 1 }, about, bytes, place);
-        const heard = fromBinary(DeliverRequestSchema, encoded.message);
+        const heard = fromBinary(DeliverRequestSchema, messageOf(encoded));
         if (spoils) heard.version ^= 1n;
         const before = step.mock.calls.length;
         call.emit('data', heard);

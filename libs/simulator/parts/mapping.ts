@@ -46,6 +46,7 @@ function chance(random: Random): Mapping['readahead'] {
   return {
     access: () => {},
     mapped: () => {},
+    cutShort: () => {},
     advised: 'normal',
     advise: () => {},
     forget: () => {},

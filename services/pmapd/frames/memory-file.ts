@@ -13,6 +13,7 @@ import {
   readSync,
   rmSync,
   writeSync,
+  writevSync,
 } from 'node:fs';
 import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/memory/page-frames.ts';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
@@ -203,6 +204,29 @@ export class MemoryFile {
     }
   }
 
+  /** The same of bytes that lie in pieces, as they came: they are written from there. */
+  writePieces(firstPage: number, pieces: readonly Uint8Array[], chargedTo: ChargedTo = toNode): void {
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+    if (pieces.length === 1 || !this.putPieces(firstPage, pieces, bytes)) {
+      this.write(firstPage, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes), chargedTo);
+      return;
+    }
+    for (let page = firstPage; page < firstPage + bytes / PAGE_BYTES; page++) {
+      this.aside.delete(page);
+      this.mark(page, chargedTo(page));
+    }
+  }
+
+  // False: not all of it found room, or the kernel took a part only.
+  private putPieces(firstPage: number, pieces: readonly Uint8Array[], bytes: number): boolean {
+    try {
+      return writevSync(this.fd, pieces, firstPage * PAGE_BYTES) === bytes;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      return false;
+    }
+  }
+
   // How many whole pages found room.
   private put(firstPage: number, bytes: Uint8Array): number {
     let done = 0;
@@ -220,6 +244,10 @@ export class MemoryFile {
    * @throws RpcError RESOURCE_EXHAUSTED where the tmpfs is full: then some are written
    */
   writeAt(offsetBytes: number, bytes: Uint8Array): void {
+    if (offsetBytes % PAGE_BYTES === 0 && bytes.length % PAGE_BYTES === 0) {
+      this.writeWhole(offsetBytes / PAGE_BYTES, bytes);
+      return;
+    }
     const first = Math.floor(offsetBytes / PAGE_BYTES);
     const last = Math.floor((offsetBytes + bytes.length - 1) / PAGE_BYTES);
     const room = this.fillHoles(first, last - first + 1);
@@ -227,6 +255,17 @@ export class MemoryFile {
     for (let done = 0; done < most; )
       done += writeSync(this.fd, bytes, done, most - done, offsetBytes + done);
     if (most < bytes.length) throw refusalOf(this.path);
+  }
+
+  // Holes of whole pages need no zeros first.
+  private writeWhole(firstPage: number, bytes: Uint8Array): void {
+    const pageCount = bytes.length / PAGE_BYTES;
+    const written = this.put(firstPage, bytes);
+    for (let page = firstPage; page < firstPage + written; page++) {
+      this.aside.delete(page);
+      this.mark(page, CHARGED_TO_NODE);
+    }
+    if (written < pageCount) throw refusalOf(this.path);
   }
 
   /**

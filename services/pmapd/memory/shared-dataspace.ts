@@ -51,7 +51,7 @@ class FileFrames implements PageFrames<PageBuffer> {
   }
 
   write(firstPage: number, _pageCount: number, bytes: PageBuffer, chargedTo: ChargedTo): void {
-    this.file.write(firstPage, bytes.data, chargedTo);
+    this.file.writePieces(firstPage, bytes.pieces, chargedTo);
   }
 
   fillHoles(firstPage: number, pageCount: number, chargedTo: ChargedTo): number {

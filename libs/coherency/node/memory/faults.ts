@@ -181,8 +181,10 @@ export class Faults<M extends Mapping, B> {
   /** What nobody waits for yet comes where there is room. */
   askAhead({ entry, wanted, mode }: Ahead<M>): void {
     if (!this.context.ports.tables.has(entry)) return;
-    for (const { firstPage, pageCount, neededPages } of wanted)
-      this.ask(entry, firstPage, pageCount, neededPages, mode);
+    for (const { firstPage, pageCount, neededPages } of wanted) {
+      const asked = this.ask(entry, firstPage, pageCount, neededPages, mode);
+      if (asked < pageCount) entry.readahead.cutShort(firstPage + asked, firstPage + pageCount);
+    }
   }
 
   /** Asks for pages that will be used. */
@@ -190,13 +192,15 @@ export class Faults<M extends Mapping, B> {
     if (this.context.ports.tables.has(entry)) this.ask(entry, firstPage, pageCount, pageCount, mode);
   }
 
-  private ask(entry: M, firstPage: number, pageCount: number, neededPages: number, mode: AccessMode): void {
+  /** @returns for how many pages from the first on there was room */
+  private ask(entry: M, firstPage: number, pageCount: number, neededPages: number, mode: AccessMode): number {
     const { id } = entry.dataspace;
     const dataspace = this.context.dataspaces.get(id);
-    if (dataspace === undefined) return;
+    if (dataspace === undefined) return 0;
     const count = this.context.room.reserve(dataspace, firstPage, pageCount, entry.charged);
-    if (count === 0) return;
-    this.context.want({ dataspace: id, firstPage, pageCount: count }, mode, Math.min(count, neededPages));
+    if (count > 0)
+      this.context.want({ dataspace: id, firstPage, pageCount: count }, mode, Math.min(count, neededPages));
+    return count;
   }
 
   /** How many pages from the first on may be mapped in one step: none, where the first may not. */

@@ -30,12 +30,41 @@ test('a page that comes back alone is asked for alone', () => {
   expect(readahead.wanted(7, 100)).toEqual([{ firstPage: 7, pageCount: 1, neededPages: 1 }]);
 });
 
-test('sequential access doubles the window up to 1 MiB and stays ahead', () => {
+test('sequential access doubles the window up to 2 MiB, and asks ahead by whole blocks', () => {
   const readahead = new Readahead();
   const asked = readRun(readahead, 0, 2_000);
-  expect(readahead.mapPages).toBe(256);
+  expect(readahead.mapPages).toBe(512);
   for (let page = 0; page < 2_000; page++) expect(asked.has(page)).toBe(true);
-  expect(Math.max(...asked)).toBeLessThan(2_000 + 3 * 256);
+  expect(Math.max(...asked)).toBeLessThan(2_000 + 3 * 512);
+});
+
+test('who reads in order by a few pages a fault asks ahead seldom, for runs of one leader each', () => {
+  const readahead = new Readahead();
+  readRun(readahead, 0, 4_096);
+  const asked: number[] = [];
+  for (let page = 4_096; page < 16_384; page += 64) {
+    readahead.access(page);
+    for (const { firstPage, pageCount } of readahead.wanted(page, 100_000))
+      if (pageCount > 1) asked.push(firstPage, pageCount);
+    readahead.mapped(page, 64);
+  }
+  // 192 faults, and a run of pages for each 512.
+  expect(asked.length / 2).toBe(24);
+  expect(asked.every((each) => each % 512 === 0)).toBe(true);
+});
+
+test('what there was no room for is asked for again at the next fault', () => {
+  const readahead = new Readahead();
+  readRun(readahead, 0, 4_096);
+  const ahead = (page: number) => {
+    readahead.access(page);
+    const [, run] = readahead.wanted(page, 100_000);
+    readahead.mapped(page, 16);
+    return run;
+  };
+  const first = ahead(4_096)!;
+  readahead.cutShort(first.firstPage + 16, first.firstPage + first.pageCount);
+  expect(ahead(4_112)).toMatchObject({ firstPage: first.firstPage + 16 });
 });
 
 test('who reads chunks does not get the pages between them', () => {

@@ -1,6 +1,10 @@
 // Which pages to ask for at a fault. Random access: the page, and up to 15 neighbours where they are
-// free to have, as long as some of them are used. Sequential access: windows that double up to 1 MiB, and the next ones ahead of time,
-// but no further than the run before this one went: who reads chunks does not get the chunks between.
+// free to have, as long as some of them are used. Sequential access: windows that double up to 2 MiB, and the next ones ahead of time,
+// but no further than the run before this one went: who reads chunks does not get the chunks between. What is ahead is asked for by
+// whole windows: a fault for each message that came would else ask for as little as that message had, and each word to the
+// directory costs as much for a page as for five hundred.
+
+import { BLOCK_PAGES } from '../../shard.ts';
 
 const AROUND_PAGES = 16;
 /** So many faults far from each other: neighbours are not worth asking for. */
@@ -9,7 +13,7 @@ const STRAY_FAULTS = 4;
 const STRAY_CHECK_EVERY = 32;
 /** Neighbourhoods that are remembered. */
 const AROUND_KEPT = 8;
-const WINDOW_MAX_PAGES = 256;
+const WINDOW_MAX_PAGES = BLOCK_PAGES;
 /** How far ahead of the reader pages are asked for, in windows. */
 const AHEAD_WINDOWS = 2;
 
@@ -17,6 +21,12 @@ export interface Wanted {
   firstPage: number;
   pageCount: number;
   neededPages: number;
+}
+
+/** A run that ends where a block of pages does is of one leader, and the next one begins with a block. */
+function wholeWindows(from: number, to: number): number {
+  const end = to - (to % BLOCK_PAGES);
+  return end > from ? end : to;
 }
 
 /** The state of one reader or writer. */
@@ -101,12 +111,21 @@ export class Readahead {
       return [{ firstPage: page, pageCount, neededPages: 1 }];
     }
     const from = Math.max(page, this.aheadPage);
-    const horizon = Math.min(page + this.window * (1 + AHEAD_WINDOWS), this.runStart + this.expectedPages);
-    const to = Math.min(endPage, horizon);
     const wanted: Wanted[] = [{ firstPage: page, pageCount: 1, neededPages: 1 }];
+    if (from - page > this.window * AHEAD_WINDOWS) return wanted;
+    const horizon = Math.min(
+      wholeWindows(from, page + this.window * (1 + AHEAD_WINDOWS)),
+      this.runStart + this.expectedPages,
+    );
+    const to = Math.min(endPage, horizon);
     if (to > from) wanted.push({ firstPage: from, pageCount: to - from, neededPages: to - from });
     this.aheadPage = Math.max(this.aheadPage, to);
     return wanted;
+  }
+
+  /** Of what was wanted up to `endPage` there was room for the pages before `page`: the next fault asks for the others again. */
+  cutShort(page: number, endPage: number): void {
+    if (this.aheadPage === endPage) this.aheadPage = page;
   }
 
   /** So many pages from `page` were mapped. */

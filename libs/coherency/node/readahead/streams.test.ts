@@ -19,7 +19,7 @@ test('runs that are gone through in turn stay in order', () => {
       fault(streams, begin + i);
       expect(streams.sequential, `page ${begin + i}`).toBe(true);
     }
-  expect(streams.mapPages).toBe(256);
+  expect(streams.mapPages).toBe(512);
 });
 
 test('what is known of a run is kept while faults come from elsewhere, of seven runs at most', () => {

@@ -65,6 +65,10 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
     return this.at(page).wanted(page, endPage, shared);
   }
 
+  cutShort(page: number, endPage: number): void {
+    for (const run of [this.main, ...this.aside]) run.cutShort(page, endPage);
+  }
+
   mapped(page: number, pageCount: number): void {
     this.at(page).mapped(page, pageCount);
   }

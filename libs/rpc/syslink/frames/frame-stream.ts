@@ -1,9 +1,8 @@
 // Streams of frames: below grpc-js, where that has a way in, and else by it.
 import type * as grpc from '@grpc/grpc-js';
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
-import { type BareStream, bareOfOpened, type HearBytes } from '../../bare-stream.ts';
-import { type BugLog, hear, metBug } from '../../bug.ts';
-import { RpcError } from '../../error.ts';
+import { type BareStream, bareOfOpened, guardedBytes } from '../../bare-stream.ts';
+import { type BugLog, hear } from '../../bug.ts';
 import type { RawCall } from '../../raw-call.ts';
 import { encodeFrames } from '../frame-batch.ts';
 import { framesOf, passedOf } from './frame-reader.ts';
@@ -104,24 +103,6 @@ class OpenedFrames implements FrameStream {
     this.#drained.push(listener);
     this.#now.on(event, listener);
   }
-}
-
-/** What is no message ends the stream, with the reason; a bug of ours does, too. */
-function guardedBytes(
-  stream: grpc.ClientDuplexStream<Batch, Batch>,
-  log: BugLog,
-  where: object,
-  hearBytes: HearBytes,
-): HearBytes {
-  return (first, more) => {
-    try {
-      hearBytes(first, more);
-    } catch (error) {
-      if (RpcError.is(error)) stream.emit('error', error);
-      else metBug(log, error, where);
-      stream.cancel();
-    }
-  };
 }
 
 class BareFrames implements FrameStream {
