@@ -1,8 +1,8 @@
 // `npm run bench`: measures, judges, and leaves nothing behind. README.md says what and how.
 import { appendFile, writeFile } from 'node:fs/promises';
+import { bulk } from './bulk.ts';
 import { busy } from './busy.ts';
 import { calls } from './calls.ts';
-import { bulk } from './bulk.ts';
 import { withCluster } from './cluster.ts';
 import { runCommand } from './command.ts';
 import { compute } from './compute.ts';
