@@ -69,7 +69,9 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
     ...verdictCells(figure),
   ]);
   const heads = columns('CALL', '>ODONATA us', '>node:wasi us', '>RATIO', 'TARGET', 'VERDICT');
-  const notes = ['Medians of pairs. A line: to standard error, read by this process.'];
+  const notes = [
+    'Medians of pairs, of each the fastest of nine batches. A line: to standard error, read by this process.',
+  ];
   return {
     figures: kinds.map(({ figure }) => figure),
     tables: [{ title: calls.title, columns: heads, rows, notes }],

@@ -1,7 +1,7 @@
 // The demo's text: real input that every checkout has.
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 
@@ -45,4 +45,19 @@ export async function collectCorpus(
   out.end();
   await written;
   return { ...corpus, digest: hash.digest('hex') };
+}
+
+/** Cuts a text between lines into files of about the same size. @returns their paths, in order */
+export async function cutText(file: string, parts: number): Promise<string[]> {
+  const text = await readFile(file);
+  const paths: string[] = [];
+  for (let part = 0, from = 0; part < parts; part++) {
+    const near = Math.floor((text.length * (part + 1)) / parts);
+    const to = part === parts - 1 ? text.length : text.indexOf('\n', near) + 1 || text.length;
+    const path = `${file}.${part + 1}`;
+    await writeFile(path, text.subarray(from, to));
+    paths.push(path);
+    from = to;
+  }
+  return paths;
 }

@@ -10,7 +10,8 @@ import { Failure } from '../../services/vkctl/failure.ts';
 import { formatSize } from '../../services/vkctl/size.ts';
 import { buildGuest } from '../guests/build.ts';
 import { type CommandResult, runNode, vkctl } from './command.ts';
-import { type Corpus, collectCorpus } from './corpus.ts';
+import { type Corpus, collectCorpus, cutText } from './corpus.ts';
+import { type Cost, spentBy } from './cost.ts';
 import {
   type Comparison,
   compareTables,
@@ -21,7 +22,9 @@ import {
 
 const ROOT = join(import.meta.dirname, '../..');
 const NODES = ['node1', 'node2', 'node3'];
-const TEXT = 'text';
+/** A third of it on each node. */
+const TEXTS = ['text1', 'text2', 'text3'];
+const TEXT = TEXTS.join();
 const TABLE = 'words';
 /** Between two looks of progress where there is no terminal: a line each. */
 const PLAIN_STEP = 0.25;
@@ -41,6 +44,7 @@ export interface JobState {
   nodes: NodeResult[];
   /** From the start of the first process to the end of the last. */
   countMs: number;
+  cost: Cost;
   top: string;
   alone: CommandResult;
   comparison: Comparison;
@@ -105,12 +109,22 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
       task: async (_, task) => {
         const show = sparing(task);
         const total = state.corpus!.bytes;
-        const { elapsedMs } = await run(['ds', 'load', '--progress', TEXT, file], (line) => {
-          const bytes = Number(/^loaded (\d+)$/.exec(line)?.[1] ?? Number.NaN);
-          if (bytes)
+        const parts = await cutText(file, NODES.length);
+        let loaded = 0;
+        let elapsedMs = 0;
+        for (const [i, part] of parts.entries()) {
+          const load = ['ds', 'load', '--progress', '--node', NODES[i]!, TEXTS[i]!, part];
+          let last = 0;
+          const done = await run(load, (line) => {
+            last = Number(/^loaded (\d+)$/.exec(line)?.[1] ?? last);
+            const bytes = loaded + last;
             show(bytes / total, `${bar(bytes / total)} ${formatSize(bytes)} of ${formatSize(total)}`);
-        });
-        task.title = `In shared memory: vkctl ds load ${TEXT} FILE (${seconds(elapsedMs)})`;
+          });
+          loaded += last;
+          elapsedMs += done.elapsedMs;
+        }
+        spentBefore = await spentBy(state.record!);
+        task.title = `In shared memory, a third on each node: vkctl ds load --node node1 ${TEXTS[0]} FILE ... (${seconds(elapsedMs)})`;
       },
     },
     {
@@ -137,6 +151,9 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
     {
       title: 'Read the statistics and the whole table',
       task: async (_, task) => {
+        const spent = await spentBy(state.record!);
+        const programsMs = spent.programsMs - spentBefore.programsMs;
+        state.cost = { programsMs, sharingMs: spent.allMs - spentBefore.allMs - programsMs };
         await readStatistics();
         dump = (await run(['run', '--node', 'node1', state.program!, '--dump', TABLE])).stdout;
         task.title = `The whole table: vkctl run wordcount.wasm --dump ${TABLE} (${formatSize(dump.length)})`;
@@ -162,6 +179,7 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
   ];
 
   let dump: Buffer = Buffer.alloc(0);
+  let spentBefore = { allMs: 0, programsMs: 0 };
 
   async function countOn(node: string, worker: number, task: Shown): Promise<{ elapsedMs: number }> {
     const show = sparing(task);

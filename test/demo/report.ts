@@ -4,8 +4,10 @@ import { formatSize } from '../../services/vkctl/size.ts';
 import { table } from '../../services/vkctl/table.ts';
 import type { JobState } from './job.ts';
 
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
 /** Prints the result. True when it is proved right. */
-export function report({ top, corpus, nodes, countMs, alone, comparison }: JobState): boolean {
+export function report({ top, corpus, nodes, countMs, cost, alone, comparison }: JobState): boolean {
   const right = (head: string): { head: string; align: 'right' } => ({ head, align: 'right' });
   const work = table(
     [
@@ -46,7 +48,8 @@ ${work}
 ${faults}
 
 Three nodes: ${(countMs / 1000).toFixed(1)} s for ${formatSize(corpus.bytes)} (${rate}/s, starts included).
-Alone under node:wasi: ${(alone.elapsedMs / 1000).toFixed(1)} s.
+Alone under node:wasi: ${seconds(alone.elapsedMs)}; three nodes on one machine took ${(countMs / alone.elapsedMs).toFixed(1)} times that.
+Processor time: ${seconds(cost.programsMs)} of the three programs, and ${seconds(cost.sharingMs)} of sharing: services and virtual kernels.
 ${same ? 'Proved right' : 'WRONG'}: ${comparison.words.toLocaleString('en')} words, each with the same count as alone.
 `);
   return same;

@@ -26,15 +26,39 @@ static uint32_t chunks_of(uint64_t text_bytes, uint32_t chunk_bytes) {
   return (uint32_t)((text_bytes + chunk_bytes - 1) / chunk_bytes);
 }
 
+struct text {
+  const unsigned char *base;
+  uint64_t bytes;
+  uint32_t chunks;
+};
+
+/** Maps each dataspace of a list of names, and adds up what they have. */
+static uint32_t map_texts(const struct task *task, struct text *texts, uint64_t *bytes, uint32_t *chunks) {
+  uint32_t count = 0;
+  for (const char *at = task->text_name, *end; *at != 0; at = *end == 0 ? end : end + 1) {
+    end = at + strcspn(at, ",");
+    if (count == TEXTS_MAX) die(EXIT_USAGE, "%s: at most %d dataspaces", task->text_name, TEXTS_MAX);
+    char *name = strndup(at, (size_t)(end - at));
+    if (name == NULL) die(EXIT_CALL, "out of memory");
+    struct mapping text = map_dataspace(name, 0, ODONATA_READ);
+    free(name);
+    struct text *found = &texts[count++];
+    *found = (struct text){text.base, text.ds.size_bytes, chunks_of(text.ds.size_bytes, task->chunk_bytes)};
+    *bytes += found->bytes;
+    *chunks += found->chunks;
+  }
+  return count;
+}
+
 /** Writes the plan, or waits for the one who does; ends the program when it is for another job than ours. */
-static void agree(struct job *job, const struct task *task, uint64_t text_bytes, uint32_t stripes) {
+static void agree(struct job *job, const struct task *task, uint64_t text_bytes, uint32_t chunks, uint32_t stripes) {
   uint32_t missing = PLAN_MISSING;
   if (__atomic_compare_exchange_n(&job->state, &missing, PLAN_BEING_WRITTEN, false, __ATOMIC_SEQ_CST,
                                   __ATOMIC_SEQ_CST)) {
     job->workers = task->workers;
     job->text_bytes = text_bytes;
     job->chunk_bytes = task->chunk_bytes;
-    job->chunks = chunks_of(text_bytes, task->chunk_bytes);
+    job->chunks = chunks;
     job->stripes = stripes;
     __atomic_store_n(&job->state, PLAN_READY, __ATOMIC_SEQ_CST);
     uint32_t woken;
@@ -57,27 +81,43 @@ static void agree(struct job *job, const struct task *task, uint64_t text_bytes,
   }
 }
 
+/** Of all chunks of all texts. */
+static uint32_t claimed(const struct job *job, const struct text *texts, uint32_t count) {
+  uint32_t sum = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t next = __atomic_load_n(&job->next_chunk[i], __ATOMIC_SEQ_CST);
+    sum += next < texts[i].chunks ? next : texts[i].chunks;
+  }
+  return sum;
+}
+
 bool work(const struct task *task, struct shared_table *table) {
   uint64_t start_ns = now_ns();
-  struct mapping text = map_dataspace(task->text_name, 0, ODONATA_READ);
-  uint64_t text_bytes = text.ds.size_bytes;
+  struct text texts[TEXTS_MAX];
+  uint64_t text_bytes = 0;
+  uint32_t chunks = 0, count = map_texts(task, texts, &text_bytes, &chunks);
   uint32_t stripes = task->stripes != 0 ? task->stripes : stripes_for(text_bytes);
   struct mapping shared = map_dataspace(task->table_name, table_bytes(stripes), ODONATA_READ_WRITE);
   struct job *job = (struct job *)shared.base;
   *table = (struct shared_table){shared.ds.id, (struct stripe *)(shared.base + ODONATA_PAGE), stripes};
-  agree(job, task, text_bytes, stripes);
+  agree(job, task, text_bytes, chunks, stripes);
 
   struct progress progress = {task->progress, task->worker, 0};
   struct word_table words = {0};
-  uint32_t chunks = job->chunks, mine = 0;
+  uint32_t mine = 0;
   uint64_t counted_ns = now_ns();
-  for (;;) {
-    uint32_t chunk = __atomic_fetch_add(&job->next_chunk, 1, __ATOMIC_SEQ_CST);
-    if (chunk >= chunks) break;
-    uint64_t begin = (uint64_t)chunk * task->chunk_bytes, end = begin + task->chunk_bytes;
-    count_words(&words, text.base, text_bytes, begin, end < text_bytes ? end : text_bytes);
-    mine++;
-    tell(&progress, "count", chunk + 1, chunks);
+  /* Its own first: that is where its pages are. Who is done helps the others. */
+  for (uint32_t i = 0, own = task->worker * count / task->workers; i < count; i++) {
+    uint32_t place = (own + i) % count;
+    const struct text *text = &texts[place];
+    for (;;) {
+      uint32_t chunk = __atomic_fetch_add(&job->next_chunk[place], 1, __ATOMIC_SEQ_CST);
+      if (chunk >= text->chunks) break;
+      uint64_t begin = (uint64_t)chunk * task->chunk_bytes, end = begin + task->chunk_bytes;
+      count_words(&words, text->base, text->bytes, begin, end < text->bytes ? end : text->bytes);
+      mine++;
+      tell(&progress, "count", claimed(job, texts, count), chunks);
+    }
   }
   uint64_t merged_ns = now_ns();
   uint32_t first = (uint32_t)((uint64_t)stripes * task->worker / task->workers);

@@ -9,6 +9,9 @@
 
 enum { PLAN_MISSING = 0, PLAN_BEING_WRITTEN = 1, PLAN_READY = 2 };
 
+/* Dataspaces that the text may be in, one after the other. */
+enum { TEXTS_MAX = 8 };
+
 struct job {
   /* The plan: written once, before `state` is PLAN_READY. */
   uint32_t state;
@@ -19,14 +22,15 @@ struct job {
   uint32_t stripes;
   uint32_t reserved;
   /* Atomic counters. */
-  uint32_t next_chunk; /* claimed so far; runs over `chunks` by one a process */
+  uint32_t next_chunk[TEXTS_MAX]; /* claimed so far of each; runs over its chunks by one a process */
   uint32_t finished;   /* processes that have merged everything */
   uint64_t words;      /* counted, repeats included */
 };
 
 /** What one process is asked to do. */
 struct task {
-  const char *text_name, *table_name;
+  const char *text_name; /* several with commas between: a process begins with the one that is at its place */
+  const char *table_name;
   uint32_t worker, workers;
   uint32_t chunk_bytes;
   uint32_t stripes; /* 0: by the size of the text */

@@ -6,7 +6,8 @@
  *   wordcount --dump TABLE          every word and its count, sorted
  *   wordcount --file PATH [--dump]  the same, alone, on a file
  *
- * The process that finishes last prints the 20 most frequent words.
+ * TEXT may be several dataspaces, with commas between: each process begins with the one at its place, which is best on its
+ * node.  The process that finishes last prints the 20 most frequent words.
  */
 #include "guest.h"
 #include "job.h"

@@ -6,8 +6,8 @@ _Static_assert(sizeof(struct stripe) == STRIPE_BYTES, "a stripe fills whole page
 _Static_assert(sizeof(struct shared_slot) == 16, "a slot never straddles pages");
 
 uint32_t stripes_for(uint64_t text_bytes) {
-  uint64_t small = text_bytes / (32 << 10), large = text_bytes >> 20;
-  uint64_t stripes = (small < 64 ? small : 64) + large;
+  uint64_t small = text_bytes / (32 << 10), large = text_bytes >> 21;
+  uint64_t stripes = (small < 24 ? small : 24) + large;
   return (uint32_t)(stripes < 4 ? 4 : stripes);
 }
 

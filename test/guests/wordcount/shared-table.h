@@ -53,7 +53,10 @@ struct merge_cost {
   uint64_t lock_ns;
 };
 
-/** Stripes for a text of so many bytes: measured on source code, where some 2 in 1,000 bytes start a new word. */
+/**
+ * Stripes for a text of so many bytes: measured on source code, where some 2 in 1,000 bytes start a new word. Three to four times
+ * as many as hold those: each page of a stripe goes to each process once, used or not.
+ */
 uint32_t stripes_for(uint64_t text_bytes);
 
 /** Bytes of the dataspace, its first page included. */

@@ -113,8 +113,8 @@ export type PositionedDescriptor = FileDescriptor | MountedFileDescriptor;
 export interface DirectoryEntry {
   readonly name: Uint8Array;
   readonly filetype: number;
-  /** Where it is no name in a directory of the host. */
-  readonly inode?: bigint;
+  /** Of a name in a directory of the host: once it was looked for. */
+  inode?: bigint;
 }
 
 export type Descriptor =

@@ -1,5 +1,6 @@
 // Granted directories (fd_prestat_*) and the listing of directories (fd_readdir).
 
+import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
 import type { ConnectionRequest } from '../connections-asked.ts';
 import { directoryRights, direntBytes, Filetype, Rights, socketRights } from './abi.ts';
@@ -123,6 +124,8 @@ export function addGrant(descriptors: DescriptorTable, grant: DirectoryGrant): v
   }
 }
 
+const utf8Text = new TextDecoder('utf-8', { ignoreBOM: true });
+
 export function directoryCalls(system: System): Calls {
   const { memory, descriptors } = system;
 
@@ -170,15 +173,21 @@ export function directoryCalls(system: System): Calls {
   };
 }
 
-const dots: readonly DirectoryEntry[] = [
-  { name: utf8('.'), filetype: Filetype.directory },
-  { name: utf8('..'), filetype: Filetype.directory },
+/** Of any directory: their inodes are of each. */
+const dots = (directory: DirectoryDescriptor): DirectoryEntry[] => [
+  {
+    name: utf8('.'),
+    filetype: Filetype.directory,
+    inode: fstatSync(directory.host, { bigint: true }).ino,
+  },
+  // Of a grant its parent is none of the program's business.
+  { name: utf8('..'), filetype: Filetype.directory, inode: 0n },
 ];
 
 function list(directory: DirectoryDescriptor): DirectoryEntry[] {
   const entries = readdirSync(descriptorPath(directory.host), { withFileTypes: true, encoding: 'buffer' });
   return [
-    ...dots,
+    ...dots(directory),
     ...entries.map((entry) => ({ name: new Uint8Array(entry.name), filetype: statFiletype(entry) })),
   ];
 }
@@ -190,36 +199,30 @@ function records(
   cookie: bigint,
   lengthMax: number,
 ): Uint8Array<ArrayBuffer> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
   const first = cookie < BigInt(listing.length) ? Number(cookie) : listing.length;
-  for (let i = first; i < listing.length && length < lengthMax; i++) {
-    const entry = listing[i]!;
-    const record = new Uint8Array(direntBytes + entry.name.length);
-    const view = new DataView(record.buffer);
-    view.setBigUint64(0, BigInt(i + 1), true);
-    view.setBigUint64(8, entry.inode ?? inodeOf(directory as DirectoryDescriptor, entry), true);
-    view.setUint32(16, entry.name.length, true);
-    view.setUint8(20, entry.filetype);
-    record.set(entry.name, direntBytes);
-    pieces.push(record);
-    length += record.length;
-  }
-  const bytes = new Uint8Array(Math.min(length, lengthMax));
+  let end = first;
+  let length = 0;
+  for (; end < listing.length && length < lengthMax; end++) length += direntBytes + listing[end]!.name.length;
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
   let at = 0;
-  for (const piece of pieces) {
-    const part = piece.subarray(0, bytes.length - at);
-    bytes.set(part, at);
-    at += part.length;
+  for (let i = first; i < end; i++) {
+    const entry = listing[i]!;
+    entry.inode ??= inodeOf(directory as DirectoryDescriptor, entry);
+    view.setBigUint64(at, BigInt(i + 1), true);
+    view.setBigUint64(at + 8, entry.inode, true);
+    view.setUint32(at + 16, entry.name.length, true);
+    view.setUint8(at + 20, entry.filetype);
+    bytes.set(entry.name, at + direntBytes);
+    at += direntBytes + entry.name.length;
   }
-  return bytes;
+  return bytes.subarray(0, Math.min(length, lengthMax));
 }
 
-/** 0 where it is gone by now, or is the parent of a grant, which is none of the program's business. */
-function inodeOf(directory: DirectoryDescriptor, entry: DirectoryEntry): bigint {
-  const name = Buffer.from(entry.name);
-  if (entry === dots[0]) return fstatSync(directory.host, { bigint: true }).ino;
-  if (entry === dots[1]) return 0n;
-  const path = Buffer.concat([Buffer.from(`${descriptorPath(directory.host)}/`), name]);
+/** 0 where it is gone by now. */
+function inodeOf(directory: DirectoryDescriptor, { name }: DirectoryEntry): bigint {
+  const folder = `${descriptorPath(directory.host)}/`;
+  // Text takes half the time, where it is the same name.
+  const path = isUtf8(name) ? folder + utf8Text.decode(name) : Buffer.concat([Buffer.from(folder), name]);
   return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? 0n;
 }

@@ -20,13 +20,14 @@ const utimensat = libcFunction(
 );
 
 /** @param follow true for the path of an open descriptor, which is a link to the file that is meant. */
-export function setTimes(path: Buffer, times: FileTimes, follow: boolean): void {
+export function setTimes(path: string | Buffer, times: FileTimes, follow: boolean): void {
   if (times.atimNs === undefined && times.mtimNs === undefined) return;
   const spec = new Uint8Array(32);
   const view = new DataView(spec.buffer);
   storeTime(view, 0, times.atimNs);
   storeTime(view, 16, times.mtimNs);
-  if (utimensat(AT_FDCWD, Buffer.concat([path, Buffer.of(0)]), spec, follow ? 0 : AT_SYMLINK_NOFOLLOW) === 0)
+  const named = typeof path === 'string' ? Buffer.from(path) : path;
+  if (utimensat(AT_FDCWD, Buffer.concat([named, Buffer.of(0)]), spec, follow ? 0 : AT_SYMLINK_NOFOLLOW) === 0)
     return;
   const { errno } = koffi().os;
   const number = koffi().errno();

@@ -26,13 +26,13 @@ export function expectOpenShown(host: number): void {
 }
 
 /** @param path of that name in the directory, for the host. @throws WasiError EACCES of a name, whether or not it is there */
-export function expectNameShown(directory: number, name: string, path: Buffer): void {
+export function expectNameShown(directory: number, name: string, path: () => string | Buffer): void {
   if (beginnings.size > 0) {
     const { dev, ino } = fstatSync(directory, { bigint: true });
     const begins = beginnings.get(`${dev}:${ino}`) ?? [];
     if (begins.some((begin) => name.startsWith(begin))) throw new WasiError(Errno.acces);
   }
   if (inodes.size === 0) return;
-  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  const found = lstatSync(path(), { bigint: true, throwIfNoEntry: false });
   if (found && inodes.has(`${found.dev}:${found.ino}`)) throw new WasiError(Errno.acces);
 }

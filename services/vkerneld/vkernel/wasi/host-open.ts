@@ -32,9 +32,10 @@ export function openHost(
   const changes = (request.oflags & (Oflags.creat | Oflags.trunc)) !== 0 && !lookup.isDirectoryItself;
   const host =
     directory.counted && limits?.countsHome && changes ? openCounted(lookup, request, limits, open) : open();
-  expectOfGrant(lookup.directory, host);
+  const stat = fstatSync(host, { bigint: true });
+  expectOfGrant(lookup.directory, host, Number(stat.dev));
   try {
-    return describe(directory, host, fstatSync(host, { bigint: true }), request, writes);
+    return describe(directory, host, stat, request, writes);
   } catch (error) {
     closeSync(host);
     throw error;
