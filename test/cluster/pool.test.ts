@@ -179,7 +179,7 @@ test('what neighbours need themselves comes home where no other node has room: e
   await other.end();
   const lodged = await lodgedElsewhere();
   expect(lodged).toBeGreaterThan(100);
-  const hogs = await hogsElsewhere(29);
+  const hogs = await hogsElsewhere(30);
   await haveAll(hogs);
   // They are counted when the home has all of an offer.
   const back = async () => ((await pool('node2')).givenBack ?? 0) + ((await pool('node3')).givenBack ?? 0);
