@@ -137,7 +137,9 @@ describe('its command line', () => {
     expect(parseOptions(['--quick'])).toMatchObject({ only: [...PART_NAMES], quick: true });
     expect(parseOptions(['--without', 'cgroup,seccomp'])).toMatchObject({ without: ['cgroup', 'seccomp'] });
     expect(parseOptions(['--profile'])).toMatchObject({ profile: true });
-    expect(() => parseOptions(['--profile', '--only', 'start'])).toThrow('of the part faults');
+    expect(() => parseOptions(['--profile', '--only', 'start'])).toThrow(
+      'of the parts faults and sequential',
+    );
     expect(parseOptions(['-h'])).toBe('help');
   });
 });

@@ -6,7 +6,7 @@
  *   machine nothing
  *   machine off            ends a machine in user mode, of which it is the first process
  *
- * Prints {"what","count","ns"}; `ns` is of all of them.
+ * Prints {"what","count","ns"}; `ns` is of all of them, of starts as if each took as long as the median.
  */
 #include <inttypes.h>
 #include <spawn.h>
@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, STARTS_MAX = 1000 };
 
 static uint64_t now_ns(void) {
   struct timespec now;
@@ -37,14 +37,25 @@ static int faults(uint64_t count) {
   return 0;
 }
 
+static int by_size(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+static uint64_t took_ns[STARTS_MAX];
+
 static int starts(char *self, uint64_t count) {
   char *args[] = {self, "nothing", NULL}, *environment[] = {NULL};
+  if (count > STARTS_MAX) return 2;
   for (uint64_t i = 0; i < count; i++) {
     pid_t pid;
     int status;
+    uint64_t begin_ns = now_ns();
     if (posix_spawn(&pid, self, NULL, NULL, args, environment) != 0) return 1;
     if (waitpid(pid, &status, 0) != pid || status != 0) return 1;
+    took_ns[i] = now_ns() - begin_ns;
   }
+  qsort(took_ns, count, sizeof *took_ns, by_size);
   return 0;
 }
 
@@ -54,7 +65,9 @@ int main(int argc, char **argv) {
   if (argc != 3) return 2;
   uint64_t count = strtoull(argv[2], NULL, 10), begin_ns = now_ns();
   int result = strcmp(argv[1], "faults") == 0 ? faults(count) : strcmp(argv[1], "starts") == 0 ? starts(argv[0], count) : 2;
+  uint64_t ns = now_ns() - begin_ns;
+  if (strcmp(argv[1], "starts") == 0) ns = count * took_ns[count / 2];
   if (result == 0)
-    printf("{\"what\":\"%s\",\"count\":%" PRIu64 ",\"ns\":%" PRIu64 "}\n", argv[1], count, now_ns() - begin_ns);
+    printf("{\"what\":\"%s\",\"count\":%" PRIu64 ",\"ns\":%" PRIu64 "}\n", argv[1], count, ns);
   return result;
 }

@@ -18,15 +18,14 @@ const ROOT = join(import.meta.dirname, '../../..');
 const MACHINE = join(import.meta.dirname, 'machine.c');
 const NODE = 'node1';
 const KERNELS: Record<string, { whole: number; quick: number }> = {
-  matmul: { whole: 640, quick: 64 },
-  qsort: { whole: 900, quick: 50 },
-  crc32: { whole: 20, quick: 1 },
-  hashtable: { whole: 4000, quick: 20 },
-  fib: { whole: 40, quick: 24 },
+  matmul: { whole: 384, quick: 64 },
+  crc32: { whole: 4, quick: 1 },
+  hashtable: { whole: 1000, quick: 20 },
+  fib: { whole: 38, quick: 24 },
 };
-const FAULTS = { whole: 65_536, quick: 1_024 };
-const STARTS = { whole: 200, quick: 5 };
-const ROUNDS = 3;
+const FAULTS = { whole: 16_384, quick: 1_024 };
+const STARTS = { whole: 30, quick: 5 };
+const ROUNDS = 7;
 /** Of user mode, whose processes are this one's. */
 const UML_MS = 180_000;
 const PAGE_FAULT = 'page fault of private memory, us';
@@ -70,22 +69,22 @@ export async function machines(setting: Setting, missing: string[]) {
     ways.push({ name: 'User Mode Linux', measure: () => inUserMode(setting, own, size) });
   if (versionOf('wasmedge') === undefined) missing.push('WasmEdge (Debian 13: apt-get install wasmedge)');
   else ways.push({ name: 'WasmEdge', measure: () => inWasmEdge(setting, size) });
-  const measured: { name: string; rounds: Measured[] }[] = [];
-  for (const { name, measure } of ways) {
-    const rounds: Measured[] = [];
-    try {
-      for (let i = 0; i < (setting.quick ? 1 : ROUNDS); i++) {
-        setting.progress(`${name}, ${i + 1}`);
-        rounds.push(await measure());
+  const measured = ways.map(({ name }) => ({ name, rounds: [] as Measured[] }));
+  for (let i = 0; i < (setting.quick ? 1 : ROUNDS); i++)
+    for (const [which, { name, measure }] of ways.entries()) {
+      setting.progress(`${name}, ${i + 1}`);
+      try {
+        measured[which]!.rounds.push(await measure());
+      } catch (error) {
+        setting.signal.throwIfAborted();
+        // Of some processors its floating-point registers are larger than it knows: put_fp_registers.
+        if (name !== 'User Mode Linux') throw error;
+        missing.push(`User Mode Linux, which does not run on this processor (${(error as Error).message})`);
+        ways.splice(which, 1);
+        measured.splice(which, 1);
+        break;
       }
-      measured.push({ name, rounds });
-    } catch (error) {
-      setting.signal.throwIfAborted();
-      // Of some processors its floating-point registers are larger than it knows: put_fp_registers.
-      if (name !== 'User Mode Linux') throw error;
-      missing.push(`User Mode Linux, which does not run on this processor (${(error as Error).message})`);
     }
-  }
   return { tables: [tableOf(measured)], measured: { ways: measured } };
 }
 
@@ -93,7 +92,7 @@ function tableOf(measured: { name: string; rounds: Measured[] }[]): ResultTable 
   const of = (name: string, what: string): number | undefined => {
     const values =
       measured.find((way) => way.name === name)?.rounds.flatMap((each) => each[what] ?? []) ?? [];
-    return values.length > 0 ? median(values) : undefined;
+    return values.length > 0 ? Math.min(...values) : undefined;
   };
   const names = measured.map(({ name }) => name);
   const cells = (what: string, unitNs: number): string[] =>
@@ -119,8 +118,8 @@ function tableOf(measured: { name: string; rounds: Measured[] }[]): ResultTable 
       [START, ...cells(START, 1e6)],
     ],
     notes: [
-      'Medians. Native and User Mode Linux: cc -O2, static; the others: the same sources as WebAssembly. A page fault is the first write of a',
-      'page. A process: spawned by a program, to the end of waiting for it. WasmEdge is started by this process, and interprets.',
+      'The best of the rounds, which a busy machine disturbs least. Native and User Mode Linux: cc -O2, static; the others: the same sources as WebAssembly. A page fault is the first write of a',
+      'page. A process, the median of a round: spawned by a program, to the end of waiting for it. WasmEdge is started by this process, and interprets.',
     ],
   };
 }
@@ -189,7 +188,7 @@ async function inOdonata(setting: Setting, size: 'whole' | 'quick'): Promise<Mea
   const { end_ns: ends } = await runGuest<{ end_ns: number[] }>(setting, NODE, 'relatives', [
     ...['spawn', STARTS[size], '-'],
   ]);
-  measured[START] = ends.reduce((sum, ns) => sum + ns, 0) / ends.length;
+  measured[START] = median(ends);
   return measured;
 }
 
