@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import type { FaultResult } from './fault-result.ts';
-import { play, type Scene, scenes } from './faults.ts';
+import { play, type Scene, scenes } from './fault-scenes.ts';
 import { type Figure, judge, round, verdictCells } from './figure.ts';
 import { type RunningGuest, startGuest } from './guest-run.ts';
 import { columns, type Part, type PartResult, type ResultTable, type Setting } from './part.ts';

@@ -19,6 +19,9 @@ export interface ClusterOptions {
   /** Memory of node1, where the others have more. */
   node1Bytes?: number;
   insecure?: boolean;
+  /** A collector of traces, and the part of what begins that it is told of. */
+  traceOtlp?: string;
+  traceSample?: number;
   overTcp?: boolean;
   /** Virtual kernels without these walls. */
   unconfined?: readonly LayerName[];
@@ -39,6 +42,8 @@ export async function withCluster<T>(
     swapBytes,
     node1Bytes,
     insecure,
+    traceOtlp,
+    traceSample,
     overTcp,
     unconfined,
     suffix = '',
@@ -60,6 +65,8 @@ export async function withCluster<T>(
       framesBytes,
       swapBytes,
       insecure,
+      traceOtlp,
+      traceSample,
       overTcp,
       unconfined,
       port: 0,

@@ -148,3 +148,13 @@ function flatness(results: FaultResult[]): Figure | undefined {
   const value = Math.max(...upgrades) / Math.min(...upgrades);
   return judge('fault, write upgrade, slowest beside fastest', value, 'x', { most: FLAT_MOST });
 }
+
+/** @param fresh first rounds, of nodes that have served nothing yet */
+export function firstFaultsTable(fresh: readonly FaultResult[]): ResultTable {
+  return {
+    title: 'The first hundred faults of each kind, of a cluster that has just begun',
+    columns: columns('FAULT', '>p50 us', '>p99 us'),
+    rows: fresh.map(({ name, first }) => [name, round(first.p50Us), round(first.p99Us)]),
+    notes: ['What runs for the first times is not compiled. Not judged.'],
+  };
+}

@@ -18,6 +18,8 @@ export interface FaultResult extends FaultKind, CpuByPart {
   /** Counted by the node meanwhile. */
   faults: number;
   pagesMoved: number;
+  /** The first hundred, as the program saw them. */
+  first: Latency;
   /** As the program saw it, without the cost of its clock. */
   guest: Latency;
   /** As the node saw it: from the handler's read of the fault to the waking of the program. */

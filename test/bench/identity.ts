@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { plural } from '../../services/vkctl/output.ts';
 import { buildGuest } from '../guests/build.ts';
 import { type ClusterOptions, withCluster } from './cluster.ts';
-import { play, scenes } from './faults.ts';
+import { play, scenes } from './fault-scenes.ts';
 import { type Figure, judge, round, verdictCells } from './figure.ts';
 import { columns, type Part, type PartResult, type Setting } from './part.ts';
 import { median } from './samples.ts';

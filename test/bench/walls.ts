@@ -2,7 +2,7 @@
 // both, one right after the other, and the other way round in the next. `--without cgroup` leaves out that one wall only.
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { withCluster } from './cluster.ts';
-import { play, scenes } from './faults.ts';
+import { play, scenes } from './fault-scenes.ts';
 import { judge, round, verdictCells } from './figure.ts';
 import { runGuest } from './guest-run.ts';
 import { columns, type Part, type Setting } from './part.ts';
