@@ -61,16 +61,31 @@ function watchFrames(server: Server, refuse: Refuse, log: Logger): void {
     guarded(log, { event: 'session' }, (session: ServerHttp2Session) => {
       // Later its socket says nothing any more.
       const peer = peerOf(session.socket);
+      let streams = { sinceMs: 0, count: 0 };
+      session.on('stream', () => {
+        const nowMs = performance.now();
+        if (nowMs - streams.sinceMs > LAST_MS) streams = { sinceMs: nowMs, count: 0 };
+        streams.count += 1;
+      });
       session.once(
         'error',
-        guarded(log, { event: 'session error' }, ({ code = '', message }: NodeJS.ErrnoException) => {
-          if (OF_FRAMES.has(code)) refuse(peer, `frames that nobody sends who behaves: ${message}`);
+        guarded(log, { event: 'session error' }, ({ code = '', errno, message }: NodeJS.ErrnoException) => {
+          if (OF_FRAMES.has(code) && (errno !== AGAINST_PROTOCOL || streams.count > LAST_STREAMS_FEW))
+            refuse(peer, `frames that nobody sends who behaves: ${message}`);
         }),
       );
     }),
   );
 }
 
+/**
+ * NGHTTP2_ERR_PROTO: also of a flood of resets. But Go's gRPC, and so grpcurl, ends each connection by a GOAWAY that is against the
+ * protocol (RFC 9113, 6.8: it names a stream that the other side began).
+ */
+const AGAINST_PROTOCOL = -505;
+/** With more streams than that in its last second it is no such end. */
+const LAST_STREAMS_FEW = 256;
+const LAST_MS = 1_000;
 const OF_FRAMES = new Set(['ERR_HTTP2_ERROR', 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES']);
 
 function peerOf(socket: Socket | TLSSocket): string {

@@ -31,7 +31,7 @@ export class Terminals<T> {
     if (terminal !== undefined) return terminal;
     throw new RpcError(
       Code.NotFound,
-      'the program is not here any more: it did not start, has ended, or its supervisor was started anew; see: vkctl ps -a',
+      'the program is not here any more: it did not start, has ended, or its supervisor was started anew; see: vkctl ps -a, and vkctl events',
     );
   }
 

@@ -1,8 +1,8 @@
 // vkctl ds export, vkctl ds import: dataspaces into a file that another cluster can read, and back.
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { Failure, reasonOf } from '../failure.ts';
+import { EXIT, Failure, reasonOf } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { plural, say, sayAside, showProgress } from '../output.ts';
 import { formatSize } from '../size.ts';
@@ -57,6 +57,11 @@ const progress = (name: string, bytes: number): void => showProgress(`${name}: $
 async function exportTo(file: string, names: string[], options: BackupOptions): Promise<void> {
   const { exportDataspaces, removePart } = await import('@odonata/client/backup/export.ts');
   const there = statSync(file, { throwIfNoEntry: false });
+  if (file === '-')
+    throw new Failure('ds export: standard output is no place to go on at', {
+      fix: 'Name a file; "vkctl ds save NAME -" writes the bytes of one dataspace there.',
+      exitCode: EXIT.usage,
+    });
   if (there?.isDirectory())
     throw new Failure(`ds export: ${file} is a folder`, { fix: 'Name a file in it.' });
   if (options.fresh) await removePart(file);
@@ -79,9 +84,10 @@ async function notWritten(file: string, error: unknown): Promise<never> {
   if (error instanceof ArchiveError)
     throw new Failure(`ds export: ${file} ${error.message}`, { cause: error });
   if (typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error;
-  throw new Failure(`ds export: cannot write ${file}: ${reasonOf(error)}`, {
-    ...{ fix: 'What was written is in FILE.part: say the same again, and it goes on there.', cause: error },
-  });
+  const fix = existsSync(`${file}.part`)
+    ? `What was written is in ${file}.part: say the same again, and it goes on there.`
+    : 'Name a file in a folder that is there, and that you may write.';
+  throw new Failure(`ds export: cannot write ${file}: ${reasonOf(error)}`, { fix, cause: error });
 }
 
 async function importFrom(file: string, names: string[], options: BackupOptions): Promise<void> {

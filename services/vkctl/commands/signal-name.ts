@@ -36,7 +36,7 @@ export function expandKillSignal(argv: string[]): string[] {
   const at = argv.indexOf('kill');
   if (at !== 2) return argv;
   return argv.flatMap((word, i) => {
-    const signal = i > at ? /^-(\d{1,2}|(?:SIG)?[A-Z]{3,})$/.exec(word)?.[1] : undefined;
+    const signal = i > at ? /^-(\d{1,2}|(?:SIG)?[A-Z]{3,}[12]?)$/.exec(word)?.[1] : undefined;
     return signal === undefined ? [word] : ['--signal', signal];
   });
 }
