@@ -4,8 +4,9 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Frames } from '../frames/frames.ts';
 import type { PagedMemory, PagedSession } from './paged-space.ts';
 
-/** A process with less is not worth it. */
+/** A process with less is not worth it, as long as others have more; and never below the second. */
 const LEAST_FRAMES = 64;
+const FEWEST_FRAMES = 8;
 /** Processes that were asked, and have not answered. */
 const ASKED_MAX = 8;
 const ANSWER_MS = 3_000;
@@ -17,6 +18,13 @@ const DEAF_MS = 60_000;
 export interface AskedOptions {
   readonly frames: Frames;
   sessions(): Iterable<PagedSession>;
+}
+
+interface Candidate {
+  readonly session: PagedSession;
+  readonly vmspace: PagedMemory;
+  readonly frames: number;
+  readonly overdraft: number;
 }
 
 export class AskedProcesses {
@@ -43,15 +51,17 @@ export class AskedProcesses {
     return true;
   }
 
-  private candidates() {
-    const found: { session: PagedSession; vmspace: PagedMemory; overdraft: number }[] = [];
+  private candidates(): Candidate[] {
+    const found: Candidate[] = [];
     for (const session of this.o.sessions())
       for (const vmspace of session.vmspaces.values()) {
         if (vmspace.paged !== undefined || this.asked.has(vmspace.id)) continue;
-        if (vmspace.privateFrames() < LEAST_FRAMES) continue;
-        found.push({ session, vmspace, overdraft: this.o.frames.overdraft(vmspace.charge) });
+        const frames = vmspace.privateFrames();
+        if (frames < FEWEST_FRAMES) continue;
+        found.push({ session, vmspace, frames, overdraft: this.o.frames.overdraft(vmspace.charge) });
       }
-    return found.sort((a, b) => b.overdraft - a.overdraft);
+    const large = found.filter(({ frames }) => frames >= LEAST_FRAMES);
+    return (large.length > 0 ? large : found).sort((a, b) => b.overdraft - a.overdraft);
   }
 
   private count(nowMs: number): number {

@@ -23,8 +23,9 @@ const HIGH_PART = 1 / 8;
 const INACTIVE_PART = 1 / 8;
 /** Pages that leave in one turn, and that are looked for in one memory file. */
 const TURN_PAGES = 512;
-/** What was told to stay is not asked again before this. */
+/** What was told to stay is not asked again before this; where nobody waits, and nothing left since, after longer and longer. */
 const STAY_MS = 100;
+const STAY_MAX_MS = 6_400;
 /** Neighbours say with each renewal of their lease how much room they have. */
 const TRY_MS = 3_000;
 
@@ -58,6 +59,7 @@ export class DataspacePageout {
   private looking = false;
   private stopped = false;
   private stayedMs = Number.NEGATIVE_INFINITY;
+  private stayMs = STAY_MS;
   /** Since when nothing left, though somebody waits for it. */
   private triedMs: number | undefined;
   private retry: NodeJS.Timeout | undefined;
@@ -132,6 +134,9 @@ export class DataspacePageout {
     if (this.room >= this.low || this.o.memory.residentPages() === 0) return false;
     // It is asked for, where that is not known.
     this.step({ type: 'look' });
+    this.stayMs = STAY_MS;
+    clearTimeout(this.retry);
+    this.retry = undefined;
     this.lookSoon();
     // What is lodged here goes back, if nobody else takes it.
     if (this.mayTake || this.o.lodged.pages > 0) return true;
@@ -164,12 +169,17 @@ export class DataspacePageout {
     if (this.room >= this.low) return;
     // Nobody takes them: who looks again soon is told the same.
     const nowMs = monotonicMs();
-    if (nowMs - this.stayedMs < STAY_MS) {
+    if (nowMs - this.stayedMs < this.pauseMs) {
       this.lookLater();
       return;
     }
+    this.stayMs = Math.min(STAY_MAX_MS, 2 * this.stayMs);
     const want = Math.min(TURN_PAGES, this.high - this.room, WAITING_MAX) - this.pool.leavingPages;
     if (want > 0) this.perform(this.policy.reclaim(want, (id) => this.residentPages(id)));
+  }
+
+  private get pauseMs(): number {
+    return this.triedMs === undefined ? this.stayMs : STAY_MS;
   }
 
   private lookLater(): void {
@@ -178,7 +188,7 @@ export class DataspacePageout {
         this.retry = undefined;
         this.look();
       }),
-      STAY_MS,
+      this.pauseMs,
     ).unref();
   }
 
@@ -214,7 +224,9 @@ export class DataspacePageout {
     if (resident) this.policy.came(id, page);
     else {
       this.triedMs = undefined;
+      this.stayMs = STAY_MS;
       this.policy.gone(id, page);
+      if (this.pool.isSpared(id, page)) this.counts.spared++;
       this.step({ type: 'gone', dataspace: id, page });
     }
   }
@@ -261,7 +273,6 @@ export class DataspacePageout {
         void this.list();
         return;
       case 'spare':
-        this.counts.spared += action.run.pageCount;
         this.o.memory.step({ type: 'spare', run: action.run });
         return;
       case 'offer':

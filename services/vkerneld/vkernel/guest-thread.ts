@@ -196,7 +196,7 @@ function instantiate(
   /** It was parked: what it opened is there. */
   const goesOn = start.resume !== undefined;
   const begins = thread === FIRST && !goesOn;
-  const began = begins ? openDescriptors(start, descriptors, mounted) : 0;
+  const began = begins ? openDescriptors(start, descriptors, mounted) : undefined;
   if (start.limits !== undefined) {
     const limits = new Limits(start.limits.memory, start.limits.place, start.limits.numbers);
     // What it begins with counts, and is not refused.

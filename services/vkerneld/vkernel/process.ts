@@ -206,6 +206,8 @@ export class Process {
       state.go();
       this.#events.stopped(false);
       for (const held of this.#held) void this.kill(held);
+      // What came meanwhile.
+      if (state.isDue) this.#runHandlers();
     }
     const outcome = state.outcomeOf(name);
     if (outcome === 'end' && name !== 'SIGKILL' && state.isStopped) this.#held.add(name);
@@ -216,10 +218,13 @@ export class Process {
       this.#interrupt();
     } else if (outcome === 'handler') {
       state.pend(name);
-      if (state.isStopped) return;
-      this.#first.calls?.interrupt();
-      this.#interrupt();
+      if (!state.isStopped) this.#runHandlers();
     }
+  }
+
+  #runHandlers(): void {
+    this.#first.calls?.interrupt();
+    this.#interrupt();
   }
 
   #interrupt(): void {

@@ -78,6 +78,19 @@ test('a read of standard input ends for a handler', async () => {
   expect(await run.exited).toMatchObject({ code: 50 });
 });
 
+test('a handler whose signal came while its program was stopped runs when that goes on, and ends what it waits in', async () => {
+  const read = '(drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))';
+  const run = machine.run(handling(`(loop $again ${read} (br $again))`));
+  await started(run);
+  await delay(50);
+  run.process.signal('SIGSTOP');
+  run.process.signal('SIGUSR1');
+  await delay(50);
+  expect(run.process.isStopped).toBe(true);
+  run.process.signal('SIGCONT');
+  expect(await run.exited).toMatchObject({ code: 50 });
+});
+
 test('STOP stops what computes, CONT lets it go on, and what came meanwhile takes effect then', async () => {
   const run = machine.run(program('(call $print) (loop $again (br $again))'));
   await started(run);

@@ -12,6 +12,10 @@ export class GivenAway {
     return this.count;
   }
 
+  has(dataspace: bigint, page: number): boolean {
+    return this.pages.get(dataspace)?.has(page) === true;
+  }
+
   /** @returns false: there are too many */
   add(dataspace: bigint, page: number): boolean {
     const pages = this.pages.get(dataspace) ?? new Set<number>();

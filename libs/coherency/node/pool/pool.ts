@@ -87,6 +87,11 @@ export class NodePool {
     return this.spared.size;
   }
 
+  /** The directory was told of it. */
+  isSpared(dataspace: bigint, page: number): boolean {
+    return this.spared.has(dataspace, page);
+  }
+
   /** True where there are other nodes, as far as is known. */
   get hasNeighbours(): boolean {
     return this.neighbours.count > 0;

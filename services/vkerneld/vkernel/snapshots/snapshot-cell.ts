@@ -44,9 +44,9 @@ export class SnapshotCell {
     return Array.from({ length: this.#count }, (_, i) => this.#globals.getBigUint64(i * 8, true));
   }
 
-  /** In the thread of the program. @returns what to do at each call */
-  noter(exports: WebAssembly.Exports, globals: readonly KeptGlobal[], began: number): () => void {
-    this.#words[BEGAN] = began;
+  /** In the thread of the program. @param began undefined: it goes on, and began in another one. @returns what to do at each call */
+  noter(exports: WebAssembly.Exports, globals: readonly KeptGlobal[], began: number | undefined): () => void {
+    if (began !== undefined) this.#words[BEGAN] = began;
     const view = this.#globals;
     const notes = globals.map(({ index, type }, i) => {
       const { [exportOfGlobal(index)]: global } = exports as Record<string, WebAssembly.Global>;

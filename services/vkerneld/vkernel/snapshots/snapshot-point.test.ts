@@ -16,6 +16,9 @@ function setup({ numbers = [STREAM, STREAM, STREAM, FOLDER], mapped = 0 } = {}) 
   const cell = new SnapshotCell(1);
   const value = new WebAssembly.Global({ value: 'i32', mutable: true }, -5);
   const note = cell.noter({ odonata_global_3: value } as unknown as WebAssembly.Exports, GLOBALS, 4);
+  // As it is called anew where it goes on in another thread.
+  cell.noter({ odonata_global_3: value } as unknown as WebAssembly.Exports, GLOBALS, undefined);
+  expect(cell.began).toBe(4);
   note();
   const point = new SnapshotPoint({
     ...{ cell, globals: GLOBALS, numbers: Uint8Array.from(numbers) },

@@ -18,7 +18,7 @@ const asyncify: Readonly<Record<string, string>> = {
 };
 
 const cannot = (why: string): ModuleError =>
-  new ModuleError(`${PARKS}, but it ${why}, so it cannot be: build it without that`);
+  new ModuleError(`${PARKS}, but ${why}, so it cannot be: build it without that`);
 
 /** @param functions the types of all, those that are imported first. @throws ModuleError */
 export function parkableOf(
@@ -39,7 +39,7 @@ export function parkableOf(
       throw new ModuleError(
         `${PARKS}, but it exports no ${name}: it has yet to go through "wasm-opt --asyncify"`,
       );
-  if (sections.some(({ id }) => id === SectionId.start)) throw cannot('has a start section');
+  if (sections.some(({ id }) => id === SectionId.start)) throw cannot('it has a start section');
   const kept = keptGlobalsOf(sections, startsThreads);
   if ('refused' in kept) throw cannot(kept.refused);
   return kept.globals;

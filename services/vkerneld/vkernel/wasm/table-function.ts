@@ -1,7 +1,8 @@
 // Functions that a program names by their number in its table, as a pointer of C is.
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import { type Section, SectionId, section } from '@odonata/guest/wasm/section.ts';
-import { type Export, ExportKind } from './kept-globals.ts';
+import { type Export, ExportKind, exportsOf } from './kept-globals.ts';
+import { ModuleError } from './module-error.ts';
 
 /** What the table is exported as. */
 export const OWN_TABLE = 'odonata_own_table';
@@ -9,13 +10,16 @@ export const OWN_TABLE = 'odonata_own_table';
 /** Calls that take the number of one. */
 const CALLS = ['odonata.signal_function'];
 
-/** What is exported for them: the first table, where there is one. */
+/** What is exported for them: the first table, where there is one. @throws ModuleError */
 export function tableFor(sections: readonly Section[], imported: ReadonlySet<string>): Export[] {
   const body = sections.find(({ id }) => id === SectionId.table)?.body;
   const has = body !== undefined && new BinaryReader(body, 0).u32() > 0;
-  return has && CALLS.some((name) => imported.has(name))
-    ? [{ name: OWN_TABLE, kind: ExportKind.table, index: 0 }]
-    : [];
+  if (!has || !CALLS.some((name) => imported.has(name))) return [];
+  if (exportsOf(sections).some(({ name }) => name === OWN_TABLE))
+    throw new ModuleError(
+      `the program exports ${OWN_TABLE}, which is what a virtual kernel exports of it: name that otherwise`,
+    );
+  return [{ name: OWN_TABLE, kind: ExportKind.table, index: 0 }];
 }
 
 /** `f(argument, number)` calls that function of the table, if it takes a number of 32 bits and returns nothing; else it traps. */
