@@ -25,6 +25,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
         ...docs({
           concepts: 'Pages, holders, shards',
           'a-fault': 'A fault, function by function',
+          'where-a-fault-goes': 'Where a fault goes',
           syslink: 'Messages and routes',
         }),
         { text: 'The protocol', page: 'libs/coherency/PROTOCOL.md' },

@@ -52,7 +52,7 @@ export async function timelines(setting: Setting): Promise<{ table: ResultTable;
   } finally {
     collector.close();
   }
-  return { table: tableOf(traced), measured: traced };
+  return { table: tableOf(traced), measured: traced.map(measuredOf) };
 }
 
 /** Waits until no more spans come. */
@@ -79,6 +79,15 @@ function threeOf(fault: string, traces: ReceivedSpan[][], from: bigint): Traced[
     ...{ fault, which, traces: whole.length },
     spans: whole[index]!.toSorted((a, b) => Number(a.startNs - b.startNs)),
   }));
+}
+
+function measuredOf({ spans, ...about }: Traced): object {
+  const began = first(spans)!.startNs;
+  const parts = spans.map(({ name, instance, startNs, endNs }) => {
+    const us = (ns: bigint): number => Number(ns - began) / 1e3;
+    return { name, instance, fromUs: us(startNs), toUs: us(endNs) };
+  });
+  return { ...about, parts };
 }
 
 function tableOf(traced: Traced[]): ResultTable {
