@@ -56,9 +56,10 @@ test('where nothing starts for long none waits, until something does', async () 
   };
   workers = new WarmWorkers(2, counted, 300);
   await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(0);
-  expect(started).toBe(2);
+  // The first program, which would wait for it, has not come.
+  expect(started).toBe(1);
   const { worker } = await workers.take(64 * MIB);
-  await expect.poll(() => started, { timeout: 20_000 }).toBe(5);
+  await expect.poll(() => started, { timeout: 20_000 }).toBe(4);
   await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(1);
   await worker.terminate();
 });

@@ -67,6 +67,8 @@ export class WarmWorkers {
   readonly #unused: NodeJS.Timeout;
   #takenMs = Number.NEGATIVE_INFINITY;
   #isBurst = false;
+  /** Until the first program came, which waits for its thread: that one rehearses nothing, and shares the processor with no second one. */
+  #isFirst = true;
   #closed = false;
 
   /**
@@ -100,6 +102,7 @@ export class WarmWorkers {
     const nowMs = performance.now();
     this.#isBurst = nowMs - this.#takenMs < burstMs;
     this.#takenMs = nowMs;
+    this.#isFirst = false;
     if (this.#isBurst) this.#expectEnd();
     this.#unused.refresh();
     if (!this.#closed) this.#refill ??= setTimeout(() => this.#fill(), this.#isBurst ? 0 : refillDelayMs);
@@ -162,7 +165,7 @@ export class WarmWorkers {
   #fill(): void {
     this.#refill = undefined;
     const target = this.#isBurst && this.#target > 0 ? Math.max(this.#target, burstTarget) : this.#target;
-    while (this.#ready.length < target) {
+    while (this.#ready.length < (this.#isFirst ? Math.min(1, target) : target)) {
       const thread = this.#start();
       // A failure is the taker's to see; it must not end the virtual kernel before.
       thread.catch(() => {});
@@ -178,8 +181,8 @@ export class WarmWorkers {
           new Worker(boot, {
             name: 'guest',
             eval: true,
-            // Where programs start one after another, another one needs the processor.
-            workerData: this.#isBurst ? { ...data, rehearsal: undefined } : data,
+            // Where programs start one after another, or the first one waits, that needs the processor.
+            workerData: this.#isBurst || this.#isFirst ? { ...data, rehearsal: undefined } : data,
             env: {},
             execArgv: [],
             stdin: false,
