@@ -78,7 +78,7 @@ describe.runIf(inNamespaces)('two clusters of one machine', () => {
       const environ = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
       const { runtimeDir } = clusters[i]!.paths;
       expect(environ).toContain(`ODONATA_VKERNEL_CONTROL=unix:${runtimeDir}/node1/vkernels/vkerneld.sock`);
-      expect(environ).toHaveLength(5);
+      expect(environ).toHaveLength(6);
       expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).not.toMatch(/eyJ|token|Bearer/i);
     }
   });
