@@ -16,7 +16,8 @@ if (!there) console.log('skipped: what the kernel enforces: apt-get install user
 /** The first program of that kernel: its files are this machine's, read only. */
 const INIT = `#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-mount -t proc none /proc; mount -t sysfs none /sys; mount -t tmpfs none /tmp; mount -t cgroup2 none /sys/fs/cgroup
+export TMPDIR=/run # a checkout may be in /tmp
+mount -t proc none /proc; mount -t sysfs none /sys; mount -t tmpfs none /run; mount -t cgroup2 none /sys/fs/cgroup
 '${process.execPath}' '${PROGRAM}'
 unit=/sys/fs/cgroup/unit
 mkdir $unit; echo $$ >$unit/cgroup.procs
