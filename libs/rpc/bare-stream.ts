@@ -11,7 +11,7 @@ import { type BugLog, metBug } from './bug.ts';
 import { MAX_MESSAGE_BYTES, WINDOW_BYTES } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 
-const PREFIX_BYTES = 5;
+export const PREFIX_BYTES = 5;
 /** So many parts of one message are looked at: smaller ones are no use. */
 const PARTS_MANY = 64;
 const PART_BYTES = 4 * 1024;
@@ -35,10 +35,15 @@ export type HearBytes = (first: Buffer, more: readonly Buffer[]) => void;
 /** A message with its five bytes in front. */
 export function framed(message: Uint8Array): Buffer {
   const bytes = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  bytes[0] = 0;
-  bytes.writeUInt32BE(message.length, 1);
+  writePrefix(bytes, message.length);
   bytes.set(message, PREFIX_BYTES);
   return bytes;
+}
+
+/** What stands before a message of so many bytes: that it is not compressed, and how long it is. */
+export function writePrefix(to: Buffer, messageBytes: number): void {
+  to[0] = 0;
+  to.writeUInt32BE(messageBytes, 1);
 }
 
 /** What is no message ends the stream, with the reason; a bug of ours does, too. */

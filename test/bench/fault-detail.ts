@@ -1,6 +1,6 @@
 // Where the time of a fault goes: samples of each process that has a part in it, its system calls, and the way of single faults.
 import { clusterProcesses } from './cpu-time.ts';
-import { type Around, type ProcessProfile, profileFaults, profileTables } from './fault-profile.ts';
+import { type Around, type ProcessProfile, placesOf, profileFaults, profileTables } from './fault-profile.ts';
 import { play, type Scene } from './fault-scenes.ts';
 import { countSystemCalls, type SystemCalls, systemCallTable } from './fault-system-calls.ts';
 import { timelines } from './fault-timeline.ts';
@@ -22,14 +22,10 @@ export async function faultDetail(
       (await play(setting, scene, order, around)).accesses;
     profiles.push(...(await profileFaults(setting, fault, order, round)));
     const pids = await clusterProcesses(setting.to);
-    for (const process of [`${order[0]}/vkernel`, `${order[0]}/pmapd`, 'cohd', `${order[1]}/pmapd`]) {
-      const pid = pids.get(process);
+    for (const [process, name] of Object.entries({ vkernel: `${order[0]}/vkernel`, ...placesOf(order) })) {
+      const pid = pids.get(name);
       if (pid === undefined) continue;
-      const about = {
-        fault,
-        process: process.replace(/^.*\//, process.startsWith(order[1]!) ? 'other ' : ''),
-        pid,
-      };
+      const about = { fault, process, pid };
       const calls = await countSystemCalls({ ...about, folder: setting.folder }, round);
       if (calls !== undefined) counted.push(calls);
     }

@@ -35,6 +35,11 @@ export interface Around {
   after(): Promise<unknown>;
 }
 
+/** Processes that have a part in a fault, by what they are to it: those that can be looked into. @param order as below */
+export const placesOf = ([node, other]: readonly string[]): Record<string, string> => ({
+  ...{ pmapd: `${node}/pmapd`, cohd: 'cohd', 'other pmapd': `${other}/pmapd` },
+});
+
 /**
  * A round for each process that has a part in it.
  * @param order the node of the faults, then the others
@@ -46,9 +51,8 @@ export async function profileFaults(
   order: string[],
   play: (around: Around) => Promise<number>,
 ): Promise<ProcessProfile[]> {
-  const places = { pmapd: `${order[0]}/pmapd`, cohd: 'cohd', 'other pmapd': `${order[1]}/pmapd` };
   const profiles: ProcessProfile[] = [];
-  for (const [process, name] of Object.entries(places)) {
+  for (const [process, name] of Object.entries(placesOf(order))) {
     const pid = (await clusterProcesses(to)).get(name);
     if (pid === undefined) continue;
     const inspector = await Inspector.open(pid);

@@ -7,6 +7,7 @@ import { PAGE_BYTES, type PageRun, type PageState } from '@odonata/coherency/pag
 import { runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import { type DeliverRequest, DeliverRequestSchema } from '@odonata/proto/pmap/v1/pmap';
 import type { WireVersions } from '@odonata/proto/wire/v1/wire';
+import { PREFIX_BYTES, writePrefix } from '@odonata/rpc/bare-stream.ts';
 import { prefixOf } from '@odonata/rpc/large-bytes.ts';
 import { decoder } from '@odonata/rpc/service.ts';
 import type { TraceContext } from '@odonata/rpc/trace/context.ts';
@@ -14,8 +15,6 @@ import { HEAD_BYTES, PageBuffer } from './page-buffer.ts';
 
 /** `bytes data = 2` */
 const DATA_FIELD = DeliverRequestSchema.field.data.number;
-/** What gRPC has before each message of a stream: whether it is compressed, and its length. */
-const FRAME_BYTES = 5;
 const NO_FIELD = new Uint8Array();
 const NOTHING: readonly Uint8Array[] = [];
 
@@ -63,15 +62,14 @@ export function encodeDeliver(
   const encoded = toBinary(DeliverRequestSchema, head);
   const length = bytes?.length ?? 0;
   const field = bytes === undefined ? NO_FIELD : prefixOf(DATA_FIELD, length);
-  const headBytes = FRAME_BYTES + encoded.length + field.length;
+  const headBytes = PREFIX_BYTES + encoded.length + field.length;
   assert(headBytes <= HEAD_BYTES, `the head of a message of pages has ${headBytes} bytes`);
   const room = bytes?.takeRoom();
   const front =
     room?.subarray(HEAD_BYTES - headBytes, HEAD_BYTES + length) ?? Buffer.allocUnsafeSlow(headBytes);
-  front[0] = 0;
-  front.writeUInt32BE(encoded.length + field.length + length, 1);
-  front.set(encoded, FRAME_BYTES);
-  front.set(field, FRAME_BYTES + encoded.length);
+  writePrefix(front, encoded.length + field.length + length);
+  front.set(encoded, PREFIX_BYTES);
+  front.set(field, PREFIX_BYTES + encoded.length);
   if (bytes === undefined || room !== undefined) return { pieces: [front], room };
   const { data } = bytes;
   return { pieces: [front, Buffer.from(data.buffer, data.byteOffset, data.byteLength)] };
@@ -80,7 +78,7 @@ export function encodeDeliver(
 /** The message alone, for whoever frames it himself. */
 export function messageOf({ pieces }: FramedMessage): Buffer {
   const [front] = pieces;
-  return (pieces.length === 1 ? front! : Buffer.concat(pieces)).subarray(FRAME_BYTES);
+  return (pieces.length === 1 ? front! : Buffer.concat(pieces)).subarray(PREFIX_BYTES);
 }
 
 /** A message of pages as it came. */

@@ -1,6 +1,8 @@
 // What a thread does before its program comes: it runs one that is made here, with everything that a program begins with, so that the
 // first steps of the real one are not also the first ones of our code, which V8 compiles as it is called. They would take half as long
 // again as the whole start. The rehearsed program reads its arguments and the clock, writes a byte, and returns; nobody hears of it.
+import { bytesOfName, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
+import { SectionId, section } from '@odonata/guest/wasm/section.ts';
 import { AtomicWait } from './atomic-wait.ts';
 import { createChannel, type StartGuest } from './kernel-call.ts';
 import { createOutputRing } from './output-ring.ts';
@@ -38,31 +40,30 @@ const CALLS: readonly (readonly [name: string, type: number, ...args: number[]])
 ];
 const IOVEC = [40, 0, 0, 0, 1, 0, 0, 0];
 
-const text = (name: string): number[] => [name.length, ...Buffer.from(name)];
-const vector = (items: readonly (readonly number[])[]): number[] => [items.length, ...items.flat()];
-
-function section(id: number, content: readonly number[]): number[] {
-  const { length } = content;
-  return [id, (length & 0x7f) | 0x80, length >> 7, ...content];
-}
+const vector = (items: readonly (readonly number[])[]): Uint8Array<ArrayBuffer> =>
+  concat([unsignedLeb(items.length), ...items.map((item) => Uint8Array.from(item))]);
 
 function moduleBytes(): Uint8Array<ArrayBuffer> {
   const { module, name } = memoryImport;
-  const memory = [...text(module), ...text(name), 2, 3, 1, 1];
-  const functions = CALLS.map(([name, type]) => [...text('wasi_snapshot_preview1'), ...text(name), 0, type]);
+  const memory = [...bytesOfName(module), ...bytesOfName(name), 2, 3, 1, 1];
+  const functions = CALLS.map(([name, type]) => [
+    ...bytesOfName('wasi_snapshot_preview1'),
+    ...bytesOfName(name),
+    ...[0, type],
+  ]);
   const calls = CALLS.flatMap(([, type, ...args], i) => [
     ...args.flatMap((arg, at) => [TYPES[type]![2 + at] === I64 ? CONST_I64! : CONST_I32!, arg]),
     ...[CALL!, i, DROP!],
   ]);
   const body = [0, ...calls, END!];
-  return Uint8Array.from([
-    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, vector(TYPES)),
-    ...section(2, vector([...functions, memory])),
-    ...section(3, [1, ENTRY_TYPE]),
-    ...section(7, vector([[...text('_start'), 0, CALLS.length]])),
-    ...section(10, [1, (body.length & 0x7f) | 0x80, body.length >> 7, ...body]),
-    ...section(11, vector([[0, CONST_I32!, 32, END!, IOVEC.length, ...IOVEC]])),
+  return concat([
+    Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
+    section(SectionId.type, vector(TYPES)).whole,
+    section(SectionId.import, vector([...functions, memory])).whole,
+    section(SectionId.function, vector([[ENTRY_TYPE]])).whole,
+    section(SectionId.export, vector([[...bytesOfName('_start'), 0, CALLS.length]])).whole,
+    section(SectionId.code, vector([[...unsignedLeb(body.length), ...body]])).whole,
+    section(SectionId.data, vector([[0, CONST_I32!, 32, END!, IOVEC.length, ...IOVEC]])).whole,
   ]);
 }
 
