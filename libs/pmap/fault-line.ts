@@ -1,26 +1,22 @@
 // The stream of faults to the node's pmap manager, from the thread that reads them. There are no answers: the pmap
 // manager maps the page, and that wakes the guest.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
-import {
-  type FaultSchema,
-  FaultsRequestSchema,
-  type FaultsResponse,
-  PmapService,
-} from '@odonata/proto/pmap/v1/pmap';
-import { openStream } from '@odonata/rpc/client.ts';
+import { type FaultSchema, FaultsRequestSchema, PmapService } from '@odonata/proto/pmap/v1/pmap';
+import { OpenedStream } from '@odonata/rpc/opened-stream.ts';
 
 export type FaultInit = MessageInitShape<typeof FaultSchema>;
-type FaultsRequestInit = MessageInitShape<typeof FaultsRequestSchema>;
 
 export class FaultLine {
-  private readonly stream: ClientDuplexStream<FaultsRequestInit, FaultsResponse>;
+  private readonly stream: OpenedStream<typeof PmapService.method.faults>;
   private faults: FaultInit[] = [];
   private closed = false;
 
   /** @param onLost faults that were under way may be lost; called once, and not after `close` */
   constructor(address: string, faultToken: Uint8Array, onLost: (reason: string) => void) {
-    this.stream = openStream(PmapService.method.faults, address);
+    this.stream = new OpenedStream(PmapService.method.faults, address, {
+      where: { pmapd: address },
+      hear() {},
+    });
     const lost = (reason: string) => {
       if (this.closed) return;
       this.closed = true;
@@ -28,7 +24,6 @@ export class FaultLine {
     };
     this.stream.on('error', (error) => lost(error.message));
     this.stream.on('end', () => lost('it ended the stream of faults'));
-    this.stream.resume();
     this.stream.write(create(FaultsRequestSchema, { faultToken }));
   }
 

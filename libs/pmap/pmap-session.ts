@@ -5,7 +5,6 @@
 //     +---- stream ends --+--- HAND_OVER_MS --------+   everything asked fails, and the processes end
 import { randomBytes } from 'node:crypto';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import {
   type PmapEvent,
   PmapService,
@@ -14,11 +13,12 @@ import {
   VkernelEventSchema,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Backoff } from '@odonata/rpc/backoff.ts';
-import { openChannel, openStream } from '@odonata/rpc/client.ts';
+import { openChannel } from '@odonata/rpc/client.ts';
 import { violationOf } from '@odonata/rpc/constraints/message.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { OpenedStream } from '@odonata/rpc/opened-stream.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { knock, TOKEN_BYTES } from '@odonata/userfault/descriptor-door.ts';
@@ -30,7 +30,7 @@ import { PmapError } from './pmap-interface.ts';
 import { errnoOf, errnoOfSync } from './wasi-errno.ts';
 
 type VkernelEventInit = MessageInitShape<typeof VkernelEventSchema>['event'];
-type SessionRequestInit = MessageInitShape<typeof SessionRequestSchema>;
+type Stream = OpenedStream<typeof PmapService.method.session>;
 export type PmapAnswer = PmapEvent['event'];
 
 export interface PmapSessionOptions {
@@ -67,7 +67,7 @@ export class PmapSession {
   private readonly batch: EventBatch<{ request?: bigint; event: VkernelEventInit }>;
   private readonly asked = new Map<bigint, Asked>();
   private readonly waitingForReady: (() => void)[] = [];
-  private stream: ClientDuplexStream<SessionRequestInit, SessionResponse> | undefined;
+  private stream: Stream | undefined;
   /** Memory files come there. */
   private descriptors: DescriptorReceiver | undefined;
   private ready = false;
@@ -181,11 +181,12 @@ export class PmapSession {
       return;
     }
     const { name } = this.o;
-    const stream = openStream(PmapService.method.session, this.channel);
-    this.stream = stream;
-    stream.on('data', (response: SessionResponse) => {
+    const hear = (response: SessionResponse): void => {
       if (this.stream === stream) for (const event of response.events) this.receive(stream, event);
-    });
+    };
+    const about = { log: this.o.log, where: { session: name }, hear };
+    const stream: Stream = new OpenedStream(PmapService.method.session, this.channel, about);
+    this.stream = stream;
     stream.on('error', (error) => this.lost(stream, fromServiceError(error)));
     stream.on('end', () => this.lost(stream, new RpcError(Code.Unavailable, 'it ended the stream')));
     stream.write(
@@ -199,7 +200,7 @@ export class PmapSession {
     );
   }
 
-  private lost(stream: ClientDuplexStream<SessionRequestInit, SessionResponse>, error: RpcError): void {
+  private lost(stream: Stream, error: RpcError): void {
     if (this.stream !== stream || this.closed) return;
     this.gate.refused('pmapd', error);
     this.o.onRefused?.(error);
@@ -238,7 +239,7 @@ export class PmapSession {
   }
 
   // The last word here; what is said from now on waits for the next pmap manager.
-  private move(stream: ClientDuplexStream<SessionRequestInit, SessionResponse>): void {
+  private move(stream: Stream): void {
     this.batch.flush();
     this.ready = false;
     this.moving = setTimeout(() => {
@@ -265,10 +266,7 @@ export class PmapSession {
     for (const event of this.unsent.splice(0)) this.batch.push(event);
   }
 
-  private receive(
-    stream: ClientDuplexStream<SessionRequestInit, SessionResponse>,
-    { request, event }: PmapEvent,
-  ): void {
+  private receive(stream: Stream, { request, event }: PmapEvent): void {
     if (request === 0n) {
       if (event.case === 'handingOver') {
         this.move(stream);

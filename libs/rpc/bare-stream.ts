@@ -19,11 +19,15 @@ const NO_MORE: readonly Buffer[] = [];
 
 export interface BareStream {
   /**
-   * A message as pieces, its five bytes in front included. They must stay as they are until `written`.
+   * A message as pieces, its five bytes in front included. They must stay as they are until `written`, which comes also where they go
+   * nowhere any more.
    * @returns false: wait for `drain`
    */
   write(pieces: readonly Uint8Array[], written?: () => void): boolean;
   on(event: 'drain', listener: () => void): void;
+  /** Nothing more is read of it until `resume`. */
+  pause(): void;
+  resume(): void;
 }
 
 /**
@@ -31,6 +35,12 @@ export interface BareStream {
  * @throws RpcError what is wrong with it
  */
 export type HearBytes = (first: Buffer, more: readonly Buffer[]) => void;
+
+/** A message in one piece. A small one is apart from all that came with it: whoever keeps bytes of it keeps no more than these. */
+export function whole(first: Buffer, more: readonly Buffer[]): Buffer {
+  if (more.length > 0) return Buffer.concat([first, ...more]);
+  return first.length * 2 < first.buffer.byteLength ? Buffer.from(first) : first;
+}
 
 /** A message with its five bytes in front. */
 export function framed(message: Uint8Array): Buffer {
@@ -49,7 +59,7 @@ export function writePrefix(to: Buffer, messageBytes: number): void {
 /** What is no message ends the stream, with the reason; a bug of ours does, too. */
 export function guardedBytes(
   stream: Pick<grpc.ClientDuplexStream<unknown, unknown>, 'emit' | 'cancel'>,
-  log: BugLog,
+  log: BugLog | undefined,
   where: object,
   hear: HearBytes,
 ): HearBytes {
@@ -116,7 +126,8 @@ export function widenServed(call: grpc.ServerDuplexStream<unknown, unknown>): vo
 }
 
 /**
- * Of a stream that this process opened, while a message of it is heard. What came after that is heard at once.
+ * Of a stream that this process opened, once its server has answered: while a message or the headers of it are heard. What came after
+ * that is heard at once.
  * @returns undefined: use it as ever
  */
 export function bareOfOpened(
@@ -183,7 +194,10 @@ class Taken implements BareStream {
 
   write(pieces: readonly Uint8Array[], written?: () => void): boolean {
     const { stream, tracker } = this.#parts;
-    if (stream.destroyed || stream.closed || stream.writableEnded) return false;
+    if (stream.destroyed || stream.closed || stream.writableEnded) {
+      if (written !== undefined) queueMicrotask(written);
+      return false;
+    }
     tracker?.addMessageSent();
     if (pieces.length === 1) return stream.write(pieces[0], written);
     stream.cork();
@@ -196,6 +210,14 @@ class Taken implements BareStream {
 
   on(event: 'drain', listener: () => void): void {
     (this.#parts.stream as EventEmitter).on(event, listener);
+  }
+
+  pause(): void {
+    this.#parts.stream.pause();
+  }
+
+  resume(): void {
+    this.#parts.stream.resume();
   }
 
   /** A message with its five bytes in front. */

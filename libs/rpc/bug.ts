@@ -46,7 +46,7 @@ export function metBugInCall(log: BugLog, error: unknown, where: object): void {
 /** Hears what comes on a stream that this process opened; a bug ends that stream, and whoever has it opens another one. */
 export function hear<T>(
   stream: { on(event: 'data', listener: (message: T) => void): unknown; cancel(): void },
-  log: BugLog,
+  log: BugLog | undefined,
   where: object,
   listener: (message: T) => void,
 ): void {

@@ -20,7 +20,7 @@ export type { CallOptions, Client } from './service.ts';
 
 const DEFAULT_DEADLINE_MS = 30_000;
 /** Of an answer; a pmap manager tells the next one of a million pages. */
-const FROM_SERVICE = { fieldsMax: 4_000_000 };
+export const FROM_SERVICE = { fieldsMax: 4_000_000 };
 
 export interface ClientOptions {
   readonly log?: Logger;

@@ -1,5 +1,5 @@
 import type * as grpc from '@grpc/grpc-js';
-import { type BareStream, bareOfServed, type HearBytes, widenServed } from './bare-stream.ts';
+import { type BareStream, bareOfServed, framed, type HearBytes, whole, widenServed } from './bare-stream.ts';
 import { internal, metBug } from './bug.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
@@ -16,10 +16,17 @@ interface Events<I> {
   drain(): void;
 }
 
+/** How messages of a stream become bytes and back. */
+export interface StreamCodec<I, O> {
+  /** @throws RpcError */
+  decode(bytes: Uint8Array): I;
+  encode(message: O): Buffer;
+}
+
 /**
- * grpc's own stream of a bidirectional method, for hot paths, with a guard around it: what comes in keeps its constraints;
+ * The stream of a bidirectional method, for hot paths, with a guard around it: what comes in keeps its constraints;
  * a listener that throws ends this stream, and no other (see bug.ts); and what waits for a peer that does not read is
- * bounded.
+ * bounded. Its messages go by HTTP/2 itself where there is a way to that (bare-stream.ts).
  */
 export class RawCall<I, O> {
   readonly #call: grpc.ServerDuplexStream<I, O>;
@@ -27,7 +34,13 @@ export class RawCall<I, O> {
   readonly #path: string;
   readonly #onFailed: (error: RpcError) => grpc.ServiceError;
   readonly #onFull: (reason: string) => void;
+  readonly #codec: StreamCodec<I, O> | undefined;
+  #bare: BareStream | undefined;
+  /** Messages that HTTP/2 has not taken yet. */
+  #parked = 0;
+  readonly #drained: (() => void)[] = [];
   #over = false;
+  #hasWritten = false;
 
   /**
    * @param onFailed it ends with an error: gives that as grpc wants it
@@ -40,8 +53,10 @@ export class RawCall<I, O> {
       path: string;
       onFailed: (error: RpcError) => grpc.ServiceError;
       onFull?: ((reason: string) => void) | undefined;
+      codec?: StreamCodec<I, O> | undefined;
     },
   ) {
+    this.#codec = about.codec;
     this.#onFull = about.onFull ?? (() => {});
     this.#call = call;
     this.#log = about.log;
@@ -51,7 +66,8 @@ export class RawCall<I, O> {
 
   on<E extends keyof Events<I>>(event: E, listener: Events<I>[E]): this {
     const listen = listener as (value?: unknown) => void;
-    this.#call.on(event, (value?: unknown) => {
+    if (event === 'data' && this.#goBare(listener as Events<I>['data'])) return this;
+    const heard = (value?: unknown): void => {
       if (event === 'data') {
         if (this.#over) return;
         if (value instanceof Undecodable) {
@@ -64,20 +80,41 @@ export class RawCall<I, O> {
       } catch (error) {
         this.#broke(error);
       }
-    });
+    };
+    this.#call.on(event, heard);
+    if (event === 'drain') {
+      this.#drained.push(heard);
+      this.#bare?.on('drain', heard);
+    }
     return this;
   }
 
   /** @returns false: wait for `drain` */
   write(message: O): boolean {
     if (this.#over) return false;
-    if (this.#call.writableLength >= PARKED_MAX) {
+    this.#hasWritten = true;
+    if (this.#call.writableLength + this.#parked >= PARKED_MAX) {
       const what = `${PARKED_MAX} messages wait already, and the caller does not read`;
       this.#onFull(`${this.#path}: ${what}; its stream ends`);
       this.fail(new RpcError(Code.ResourceExhausted, what));
       return false;
     }
-    return this.#call.write(message);
+    if (this.#bare === undefined) return this.#call.write(message);
+    this.#parked += 1;
+    return this.#bare.write([framed(this.#codec!.encode(message))], this.#unpark);
+  }
+
+  readonly #unpark = (): void => {
+    this.#parked -= 1;
+  };
+
+  // From its begin, or not at all.
+  #goBare(listener: Events<I>['data']): boolean {
+    const codec = this.#codec;
+    if (codec === undefined || this.#hasWritten || this.#bare !== undefined) return false;
+    this.#bare = this.bare((first, more) => listener(codec.decode(whole(first, more))));
+    for (const listener of this.#drained) this.#bare?.on('drain', listener);
+    return this.#bare !== undefined;
   }
 
   /**
@@ -114,11 +151,11 @@ export class RawCall<I, O> {
 
   /** Nothing more is read of it until `resume`. */
   pause(): void {
-    this.#call.pause();
+    (this.#bare ?? this.#call).pause();
   }
 
   resume(): void {
-    this.#call.resume();
+    (this.#bare ?? this.#call).resume();
   }
 
   /** A good end. */

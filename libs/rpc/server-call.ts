@@ -16,7 +16,7 @@ import type { SecurityLog } from './security-log.ts';
 import type { CallMeter, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
 import type { AnyHandler } from './service.ts';
-import { methodPath, rawOf } from './service.ts';
+import { decoder, encoder, methodPath, rawOf } from './service.ts';
 import { contextOf } from './trace/context.ts';
 import { decoded, type Undecodable } from './undecodable.ts';
 
@@ -51,6 +51,7 @@ export function grpcHandler(
   const unaryResponse = method.methodKind === 'unary' || method.methodKind === 'client_streaming';
   const unaryRequest = method.methodKind === 'unary' || method.methodKind === 'server_streaming';
   const serveRaw = rawOf(handler);
+  const codec = serveRaw && { decode: decoder(method.input), encode: encoder(method.output) };
   const grpcServe = (call: Call, callback: Callback) => {
     let scope: Scope | undefined;
     let refused: unknown;
@@ -78,7 +79,7 @@ export function grpcHandler(
       const onFailed = (error: RpcError) => statusOf(served.finish(error)!, served);
       const onFull = (reason: string) =>
         options.limits?.count('unread', caller === ANYONE ? call.getPeer() : shownCaller(caller!), reason);
-      serveRaw(new RawCall(call, { log: served.ctx.log, path, onFailed, onFull }), served.ctx);
+      serveRaw(new RawCall(call, { log: served.ctx.log, path, onFailed, onFull, codec }), served.ctx);
       return;
     }
     const over = unaryResponse ? undefined : streams.add({ caller: caller!, end: revoke });

@@ -1,6 +1,5 @@
 // The stream to one replica of the directory, opened again when that is asked for.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { create } from '@bufbuild/protobuf';
 import type { HolderEventInit } from '@odonata/coherency/node/lines/holder-wire.ts';
 import type { LinesEvent } from '@odonata/coherency/node/lines/lines-messages.ts';
 import {
@@ -10,15 +9,16 @@ import {
   type HoldResponse,
 } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff } from '@odonata/rpc/backoff.ts';
-import { hear, ownTurn } from '@odonata/rpc/bug.ts';
-import { openChannel, openStream } from '@odonata/rpc/client.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import { openChannel } from '@odonata/rpc/client.ts';
 import { fromServiceError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { OpenedStream } from '@odonata/rpc/opened-stream.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 
-type Stream = ClientDuplexStream<MessageInitShape<typeof HoldRequestSchema>, HoldResponse>;
+type Stream = OpenedStream<typeof DirectoryService.method.hold>;
 type StreamEvent = Extract<LinesEvent, { type: 'opened' | 'heard' | 'broke' }>;
 
 /** Streams of this process. */
@@ -69,10 +69,8 @@ export class DirectoryStream {
 
   private open(): void {
     if (this.closed) return;
-    const stream: Stream = openStream(DirectoryService.method.hold, this.channel);
     const number = ++lastNumber;
-    this.stream = stream;
-    hear(stream, this.log, { directory: this.replica }, (response: HoldResponse) => {
+    const hear = (response: HoldResponse): void => {
       if (this.stream !== stream) return;
       this.messages += 1;
       for (const { event } of response.events) {
@@ -87,7 +85,14 @@ export class DirectoryStream {
         }
         this.tell({ type: 'heard', stream: number, event });
       }
+    };
+    const where = { directory: this.replica };
+    const stream: Stream = new OpenedStream(DirectoryService.method.hold, this.channel, {
+      log: this.log,
+      where,
+      hear,
     });
+    this.stream = stream;
     stream.on('error', (error) => this.refuse(stream, number, error));
     stream.on('end', () => this.lost(stream, number, 'the directory ended the stream'));
     this.tell({ type: 'opened', replica: this.replica, stream: number });
