@@ -10,9 +10,10 @@ import { firstFaultsTable, presentFaults } from './fault-report.ts';
 import type { FaultResult } from './fault-result.ts';
 import { play, scenes } from './fault-scenes.ts';
 import type { Part } from './part.ts';
+import { chainTable, rawChains } from './raw-chain.ts';
 
 /** A path that runs for the first times is not compiled. */
-const WARM_UP_ROUNDS = 4;
+const WARM_UP_ROUNDS = 8;
 
 export const faults: Part = {
   title: 'Faults: beside the echo of a page over plain grpc-js',
@@ -37,9 +38,12 @@ export const faults: Part = {
       results.push(await play(setting, scene, order));
     }
     await yardstick.measure('after');
-    const presented = presentFaults(results, yardstick.result());
-    const tables = [...presented.tables, firstFaultsTable(fresh)];
-    const measured = { ...presented.measured, fresh };
+    const chains = await rawChains(setting);
+    const echo = yardstick.result();
+    const presented = presentFaults(results, echo);
+    const bounds = chainTable(chains, results, echo.echo.unix.p50Us);
+    const tables = [...presented.tables, bounds, firstFaultsTable(fresh)];
+    const measured = { ...presented.measured, chains, fresh };
     if (!setting.profile) return { ...presented, tables, measured };
     const detail = await faultDetail(setting, all, nodes);
     return {

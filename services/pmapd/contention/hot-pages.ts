@@ -53,6 +53,7 @@ interface Pages {
   readonly id: bigint;
   faults: number;
   readonly byPage: Map<number, HotPage>;
+  readonly coldest: Coldest<HotPage>;
 }
 
 type Window = Map<bigint, Pages>;
@@ -61,6 +62,7 @@ export class HotPages {
   readonly #nowMs: () => number;
   #current: Window = new Map();
   #previous: Window = new Map();
+  #coldest = new Coldest<Pages>();
   #sinceMs: number;
   /** The window before was this long; 0: there was none. */
   #previousMs = 0;
@@ -73,9 +75,9 @@ export class HotPages {
 
   record(dataspace: bigint, page: number, touch: Touch): void {
     this.#turn();
-    const pages = this.#current.get(dataspace) ?? newPages(this.#current, dataspace);
+    const pages = this.#current.get(dataspace) ?? newPages(this.#current, this.#coldest, dataspace);
     pages.faults++;
-    const hot = pages.byPage.get(page) ?? newPage(pages.byPage, page);
+    const hot = pages.byPage.get(page) ?? newPage(pages, page);
     hot.faults++;
     hot.waitedNs += touch.waitedNs;
     const user = userOf(hot, touch);
@@ -114,33 +116,46 @@ export class HotPages {
     this.#previous = wasIdle ? new Map() : this.#current;
     this.#previousMs = wasIdle ? WINDOW_MS : lengthMs;
     this.#current = new Map();
+    this.#coldest = new Coldest();
     this.#sinceMs = nowMs;
   }
 }
 
-function coldest<T extends { readonly faults: number }>(all: Iterable<T>): T {
-  let found: T | undefined;
-  for (const each of all) if (found === undefined || each.faults < found.faults) found = each;
-  assert(found !== undefined);
-  return found;
+/** Finds the first of those with the fewest faults, whose faults only grow; what comes has more than the one that goes for it. */
+class Coldest<T extends { readonly faults: number }> {
+  /** All that had the fewest when it was looked last, the first one last. */
+  #found: T[] = [];
+  #faults = 0;
+
+  /** @param all with what was here when it was looked last, but for those that were taken */
+  take(all: ReadonlyMap<unknown, T>): T {
+    for (let found = this.#found.pop(); found !== undefined; found = this.#found.pop())
+      if (found.faults === this.#faults) return found;
+    this.#faults = Number.POSITIVE_INFINITY;
+    for (const { faults } of all.values()) this.#faults = Math.min(this.#faults, faults);
+    for (const each of all.values()) if (each.faults === this.#faults) this.#found.push(each);
+    const found = this.#found.reverse().pop();
+    assert(found !== undefined);
+    return found;
+  }
 }
 
-function newPages(window: Window, id: bigint): Pages {
+function newPages(window: Window, coldest: Coldest<Pages>, id: bigint): Pages {
   let faults = 0;
   if (window.size >= DATASPACES_MAX) {
-    const cold = coldest(window.values());
+    const cold = coldest.take(window);
     window.delete(cold.id);
     faults = cold.faults;
   }
-  const made = { id, faults, byPage: new Map<number, HotPage>() };
+  const made = { id, faults, byPage: new Map<number, HotPage>(), coldest: new Coldest<HotPage>() };
   window.set(id, made);
   return made;
 }
 
-function newPage(pages: Map<number, HotPage>, page: number): HotPage {
+function newPage({ byPage: pages, coldest }: Pages, page: number): HotPage {
   let faults = 0;
   if (pages.size >= PAGES_MAX) {
-    const cold = coldest(pages.values());
+    const cold = coldest.take(pages);
     pages.delete(cold.page);
     faults = cold.faults;
   }

@@ -1,0 +1,107 @@
+// A member of a chain of plain grpc-js: what comes by one hop goes on by the next, and nothing else is done.
+//
+//   node chain-peer.ts MEMBER_JSON     prints `listens`; the one that begins goes round when a line comes, prints `warm`, and round again
+//                                      at the next line; then the ns of each round as a JSON array. Ends with its standard input
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import * as grpc from '@grpc/grpc-js';
+import { openChannel, SERVER_OPTIONS } from '@odonata/rpc/channel.ts';
+
+/** A message to another member. */
+export interface Hop {
+  readonly to: string;
+  readonly number: number;
+  readonly bytes: number;
+}
+
+export interface Member {
+  readonly address: string;
+  /** What follows what comes by a hop of that number; undefined: the round is over. */
+  readonly after: Readonly<Record<number, Hop | null>>;
+  /** Of the member that begins. */
+  readonly first?: Hop;
+  readonly warmUp: number;
+  readonly count: number;
+}
+
+const same = (bytes: Buffer): Buffer => bytes;
+const pathOf = (number: number): string => `/bench.Chain/Hop${number}`;
+
+class Sender {
+  readonly #call: grpc.ClientDuplexStream<Buffer, Buffer>;
+  readonly #message: Buffer;
+
+  constructor({ to, number, bytes }: Hop) {
+    this.#call = openChannel(to).makeBidiStreamRequest(pathOf(number), same, same);
+    this.#call.on('data', () => {}).on('error', () => {});
+    this.#message = Buffer.alloc(bytes, 1);
+  }
+
+  send(): void {
+    this.#call.write(this.#message);
+  }
+}
+
+const { address, after, first, warmUp, count }: Member = JSON.parse(process.argv[2]!);
+let roundIsOver: () => void = () => {};
+const method = { requestStream: true, responseStream: true } as const;
+const bytes = {
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+};
+const definition: Record<string, grpc.MethodDefinition<Buffer, Buffer>> = {};
+const serve: Record<string, (call: grpc.ServerDuplexStream<Buffer, Buffer>) => void> = {};
+for (const [number, next] of Object.entries(after)) {
+  const name = `hop${number}`;
+  definition[name] = { path: pathOf(Number(number)), ...method, ...bytes };
+  // Opened when the first message comes: by then all listen.
+  let sender: Sender | undefined;
+  serve[name] = (call) => {
+    call.on('data', () => {
+      if (next === null) return roundIsOver();
+      sender ??= new Sender(next);
+      sender.send();
+    });
+    call.on('end', () => call.end());
+  };
+}
+const server = new grpc.Server(SERVER_OPTIONS);
+server.addService(definition, serve);
+server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error) => {
+  if (error) throw error;
+  console.log('listens');
+});
+const lines = createInterface(process.stdin);
+lines.on('close', () => process.exit(0));
+
+async function rounds(sender: Sender, count: number): Promise<number[]> {
+  const samplesNs: number[] = [];
+  await new Promise<void>((resolve) => {
+    let sentNs = 0n;
+    const begin = (): void => {
+      sentNs = process.hrtime.bigint();
+      sender.send();
+    };
+    roundIsOver = () => {
+      samplesNs.push(Number(process.hrtime.bigint() - sentNs));
+      if (samplesNs.length === count) resolve();
+      else begin();
+    };
+    begin();
+  });
+  return samplesNs;
+}
+
+if (first !== undefined) {
+  await once(lines, 'line');
+  const sender = new Sender(first);
+  await rounds(sender, warmUp);
+  console.log('warm');
+  await once(lines, 'line');
+  const samplesNs = await rounds(sender, count);
+  assert.equal(samplesNs.length, count);
+  console.log(JSON.stringify(samplesNs));
+}
