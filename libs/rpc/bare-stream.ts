@@ -36,11 +36,9 @@ export interface BareStream {
  */
 export type HearBytes = (first: Buffer, more: readonly Buffer[]) => void;
 
-/** A message in one piece. A small one is apart from all that came with it: whoever keeps bytes of it keeps no more than these. */
-export function whole(first: Buffer, more: readonly Buffer[]): Buffer {
-  if (more.length > 0) return Buffer.concat([first, ...more]);
-  return first.length * 2 < first.buffer.byteLength ? Buffer.from(first) : first;
-}
+/** A message in one piece: a view of what was read at one time, and of no more. */
+export const whole = (first: Buffer, more: readonly Buffer[]): Buffer =>
+  more.length === 0 ? first : Buffer.concat([first, ...more]);
 
 /** A message with its five bytes in front. */
 export function framed(message: Uint8Array): Buffer {
@@ -144,21 +142,32 @@ export function bareOfOpened(
   return taken;
 }
 
-/** Calls within calls: the last one has the stream. */
+/** The insides of a call that may be tried again. Its writes are over, to who made them, before they are sent. */
+interface TriedCall {
+  readonly underlyingCalls: readonly { readonly call: unknown; readonly nextMessageToSend: number }[];
+  readonly writeBuffer: readonly unknown[];
+  readonly writeBufferOffset: number;
+}
+
+/** Calls within calls: the last one has the stream. Undefined also where one of them still has something to send. */
 function insideOf(stream: unknown): ClientCall | undefined {
-  let call = stream as
-    | Partial<{ call: unknown; child: unknown; underlyingCalls: [{ call: unknown }] }>
-    | null
-    | undefined;
+  let call = stream as Partial<{ call: unknown; child: unknown } & TriedCall> | null | undefined;
   for (let depth = 0; depth < 8 && call !== undefined && call !== null; depth++) {
     const { http2Stream, decoder, unpushedReadMessages } = call as Partial<ClientCall>;
     if (isStream(http2Stream) && decoder !== undefined && Array.isArray(unpushedReadMessages))
       return call as unknown as ClientCall;
-    // Of a call that is tried again there are several; ours is not.
-    const tried = call.underlyingCalls?.length === 1 ? call.underlyingCalls[0].call : undefined;
-    call = (call.call ?? call.child ?? tried) as typeof call;
+    call = (call.call ?? call.child ?? triedOnce(call)) as typeof call;
   }
   return undefined;
+}
+
+// Of a call that is tried again there are several; ours is not.
+function triedOnce({ underlyingCalls, writeBuffer, writeBufferOffset }: Partial<TriedCall>): unknown {
+  const [only] = underlyingCalls ?? [];
+  if (only === undefined || underlyingCalls!.length > 1) return undefined;
+  // Each that was sent counts when HTTP/2 has taken it.
+  const isAllSent = only.nextMessageToSend === writeBufferOffset! + (writeBuffer?.length ?? Number.NaN);
+  return isAllSent ? only.call : undefined;
 }
 
 const isStream = (stream: Http2Stream | undefined): stream is Http2Stream =>
