@@ -182,6 +182,8 @@ function instantiate(
   const kernel = new KernelCaller(start.channel, start.lease, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   memory.transfers = kernel;
+  // Of what other threads wait for, and of what is shared, the pages may go while it is read.
+  memory.lends = () => start.descriptors === undefined && !kernel.sharesMemory;
   const gate = new SignalGate(start.signals);
   memory.gate = gate;
   if (thread === FIRST) wakeForSignals(gate, start.bell);

@@ -343,6 +343,11 @@ export class KernelCaller {
       Atomics.wait(this.#words, endingWord, Atomics.load(this.#words, endingWord), LOOK_AGAIN_MS);
   }
 
+  /** The process has shared memory mapped. */
+  get sharesMemory(): boolean {
+    return this.#lease.binds;
+  }
+
   /** While somebody watches, as far as there is room for it: who calls without end fills no memory. */
   tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void {
     if (this.#words[traceWord] === 0) return;

@@ -1,9 +1,10 @@
 // The guest's linear memory, as the system calls see it.
 //
 // It is shared and demand-paged. A read or write here may fault and wait for its page; that is fine in the guest's
-// own thread. But no view of it may reach a system call of the host (the kernel would fault on our behalf and fail)
-// nor an API that refuses shared buffers: bytes go in and out as copies.
+// own thread. A system call of the host that meets a page which is not there, or not to be written, fails with EFAULT instead: files
+// are read and written in the memory itself where that goes (`itself`), and all else by copies.
 
+import type { SignalGate } from '../signal-state.ts';
 import { Errno, WasiError } from './errno.ts';
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -22,21 +23,23 @@ export class GuestMemory {
   /** Returns only while the process may go on. */
   readonly expectRunning: () => void;
   /** Signals of the thread, where it has any. */
-  gate: { within<T>(call: () => T): T; readonly isDue: boolean } | undefined;
+  gate: Pick<SignalGate, 'hold' | 'release' | 'deliver' | 'within' | 'isDue'> | undefined;
   /** Hears of system calls, and of waits that time out. */
   transfers: { tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void } | undefined;
   /** What a mapping lets the guest only read. */
   #readOnly: Range[] = [];
-  #buffer: ArrayBufferLike;
+  /** A system call may read the memory itself; not where what it reads may be taken away while it runs: nobody could ask afterwards. */
+  lends: () => boolean = () => true;
   #bytes: Uint8Array;
   #view: DataView;
+  #byteLength: number;
 
   constructor(memory: WebAssembly.Memory, expectRunning: () => void = () => {}) {
     this.#memory = memory;
     this.expectRunning = expectRunning;
-    this.#buffer = memory.buffer;
-    this.#bytes = new Uint8Array(this.#buffer);
-    this.#view = new DataView(this.#buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+    this.#byteLength = this.#bytes.length;
   }
 
   /**
@@ -44,19 +47,24 @@ export class GuestMemory {
    * when it leaves the memory. The only way to the views below: they are renewed here.
    */
   #readable(at: number, length: number): this {
-    // The guest may have grown its memory since we looked: then the buffer is another object.
-    if (this.#memory.buffer !== this.#buffer) {
-      this.#buffer = this.#memory.buffer;
-      this.#bytes = new Uint8Array(this.#buffer);
-      this.#view = new DataView(this.#buffer);
-    }
-    if (at + length > this.#bytes.length) throw new WasiError(Errno.fault);
+    if (at + length > this.#byteLength && at + length > this.#grown()) throw new WasiError(Errno.fault);
     return this;
+  }
+
+  /** Its length now: the guest may have grown it since we looked. A memory stays where it is, and becomes no smaller. */
+  #grown(): number {
+    const { buffer } = this.#memory;
+    if (buffer !== this.#bytes.buffer) {
+      this.#bytes = new Uint8Array(buffer);
+      this.#view = new DataView(buffer);
+      this.#byteLength = this.#bytes.length;
+    }
+    return this.#byteLength;
   }
 
   /** The same for a write: EFAULT where the guest itself may not write. */
   #writable(at: number, length: number): this {
-    if (this.#readOnly.some((range) => at < range.end && range.at < at + length))
+    if (this.#readOnly.length > 0 && this.#readOnly.some((range) => at < range.end && range.at < at + length))
       throw new WasiError(Errno.fault);
     return this.#readable(at, length);
   }
@@ -79,7 +87,7 @@ export class GuestMemory {
   }
 
   get byteLength(): number {
-    return this.#readable(0, 0).#bytes.length;
+    return this.#grown();
   }
 
   u8(at: number): number {
@@ -92,6 +100,16 @@ export class GuestMemory {
 
   u32(at: number): number {
     return this.#seen(this.#readable(at, 4).#view.getUint32(at, true));
+  }
+
+  /** An iovec. EFAULT when what it says leaves the memory. */
+  slice(entry: number): GuestSlice {
+    const view = this.#readable(entry, 8).#view;
+    const at = view.getUint32(entry, true);
+    const length = view.getUint32(entry + 4, true);
+    this.expectRunning();
+    this.#readable(at, length);
+    return { at, length };
   }
 
   u64(at: number): bigint {
@@ -142,6 +160,11 @@ export class GuestMemory {
   /** The bytes themselves: only to copy from at once, and then to `expectRunning`. */
   view(at: number, length: number): Uint8Array {
     return this.#readable(at, length).#bytes.subarray(at, at + length);
+  }
+
+  /** All of the memory, after a check of a range: for a system call, which says EFAULT where a page of it is not there. */
+  itself(at: number, length: number): Uint8Array {
+    return this.#readable(at, length).#bytes;
   }
 
   copyIn(at: number, bytes: Uint8Array): void {
@@ -198,9 +221,8 @@ export function guestSlices(memory: GuestMemory, at: number, count: number): Gue
   const slices: GuestSlice[] = [];
   if (count > slicesMax) throw new WasiError(Errno.inval);
   for (let i = 0; i < count; i++) {
-    const entry = at + i * 8;
-    const slice = { at: memory.u32(entry), length: memory.u32(entry + 4) };
-    memory.expectReadable(slice.at, slice.length);
+    const slice = memory.slice(at + i * 8);
+    if (count === 1 && slice.length > 0) return [slice];
     if (slice.length > 0) slices.push(slice);
   }
   return slices;
