@@ -16,21 +16,13 @@ export type LeaseCell = SharedArrayBuffer;
 /** A guest's view of the deadline. */
 export class LeaseWatch {
   readonly #deadline: BigInt64Array;
-  readonly #halves: Int32Array;
 
   constructor(cell: LeaseCell) {
     this.#deadline = new BigInt64Array(cell);
-    this.#halves = new Int32Array(cell);
-  }
-
-  /** There is a deadline: shared memory is mapped. */
-  get binds(): boolean {
-    return Atomics.load(this.#halves, 0) !== 0 || Atomics.load(this.#halves, 1) !== 0;
   }
 
   /** False where the deadline has passed, and no later one is named. */
   get lasts(): boolean {
-    if (!this.binds) return true;
     const deadlineNs = Atomics.load(this.#deadline, 0);
     return deadlineNs === 0n || monotonicNs() < deadlineNs;
   }

@@ -6,7 +6,6 @@ import { socketRights, streamRights } from './abi.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { FilePosition, positionIs } from './file-position.ts';
-import type { HostCalls } from './host-calls.ts';
 import type { DeviceName } from './mounts/devices.ts';
 
 /** What every descriptor has. */
@@ -48,7 +47,7 @@ export interface FileDescriptor extends Described {
   /** Its parent opened it: the table of connections has `host`, and not Node. */
   kept?: boolean;
   /** By a call of the host: the table of connections has it, too, and this closes it. */
-  ours?: HostCalls | undefined;
+  ours?: { close(host: number, opened: ConnectionTable): void } | undefined;
 }
 
 export interface DirectoryDescriptor extends Described {

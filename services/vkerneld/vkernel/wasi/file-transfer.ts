@@ -167,7 +167,7 @@ function writeFile(
 ): number {
   let done = 0;
   const [only] = slices;
-  if (slices.length === 1 && only!.length <= directBytesMax && isLent(system, file)) {
+  if (slices.length === 1 && only!.length <= directBytesMax && isLent(system, file, only!)) {
     const n = writeItself(file, system.memory, only!, hostPosition(offset ?? file.positionBytes));
     if (n !== undefined) {
       if (offset === undefined) moveOn(file, n);
@@ -202,8 +202,11 @@ function writeFile(
 }
 
 /** What is counted goes by pieces. */
-const isLent = ({ memory, descriptors: { limits } }: System, file: FileDescriptor): boolean =>
-  file.seekable && memory.lends() && !(file.counted && limits?.countsHome);
+const isLent = (
+  { memory, descriptors: { limits } }: System,
+  file: FileDescriptor,
+  { at, length }: GuestSlice,
+): boolean => file.seekable && memory.lends(at, length) && !(file.counted && limits?.countsHome);
 
 /** As `readItself`. */
 function writeItself(file: FileDescriptor, memory: GuestMemory, slice: GuestSlice, to: number) {

@@ -18,6 +18,14 @@ interface Range {
   readonly end: number;
 }
 
+const without = (ranges: readonly Range[], { at, end }: Range): Range[] =>
+  ranges
+    .flatMap((range) => [
+      { at: range.at, end: Math.min(range.end, at) },
+      { at: Math.max(range.at, end), end: range.end },
+    ])
+    .filter((range) => range.at < range.end);
+
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   /** Returns only while the process may go on. */
@@ -28,8 +36,10 @@ export class GuestMemory {
   transfers: { tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void } | undefined;
   /** What a mapping lets the guest only read. */
   #readOnly: Range[] = [];
-  /** A system call may read the memory itself; not where what it reads may be taken away while it runs: nobody could ask afterwards. */
-  lends: () => boolean = () => true;
+  /** Another thread may map what it likes, and its faults may end the process. */
+  hasThreads = false;
+  /** Of dataspaces. */
+  #shared: Range[] = [];
   #bytes: Uint8Array;
   #view: DataView;
   #byteLength: number;
@@ -69,15 +79,26 @@ export class GuestMemory {
     return this.#readable(at, length);
   }
 
-  /** A range was mapped, or unmapped. */
-  mapped(at: number, length: number, readOnly: boolean): void {
-    const end = at + length;
-    const rest = this.#readOnly.flatMap((range) => [
-      { at: range.at, end: Math.min(range.end, at) },
-      { at: Math.max(range.at, end), end: range.end },
-    ]);
-    if (readOnly) rest.push({ at, end });
-    this.#readOnly = rest.filter((range) => range.at < range.end);
+  /** What a range shows from now on. */
+  mapped(at: number, length: number, what: 'shared' | 'shared-read-only' | 'private'): void {
+    const range = { at, end: at + length };
+    this.#shared = without(this.#shared, range);
+    this.#readOnly = without(this.#readOnly, range);
+    if (what !== 'private') this.#shared.push(range);
+    if (what === 'shared-read-only') this.#readOnly.push(range);
+  }
+
+  /** Dataspaces may be mapped in it. */
+  get mayShare(): boolean {
+    return this.hasThreads || this.#shared.length > 0;
+  }
+
+  /**
+   * A system call may read these bytes themselves. Not where they may be taken away while it runs: a lease of shared memory that ends, or a
+   * process that ends for a fault of another thread. After a copy that is seen (`expectRunning`) before anything is done with it.
+   */
+  lends(at: number, length: number): boolean {
+    return !this.hasThreads && !this.#shared.some((range) => at < range.end && range.at < at + length);
   }
 
   // A read may have waited for its page, and the process may have been ended meanwhile.

@@ -30,16 +30,15 @@ const SYS_GETDENTS64 = process.arch === 'arm64' ? 61 : 217;
 const LISTING_BYTES = 32_768;
 const BELOW = Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_MAGICLINKS | Resolve.NO_XDEV;
 
-/** Of the host's file type bits. */
-const TYPE_BITS = 0o170000;
-const filetypes: Readonly<Record<number, number>> = {
-  16807: Filetype.regularFile,
-  9604: Filetype.directory,
-  21609: Filetype.symbolicLink,
-  4802: Filetype.characterDevice,
-  14406: Filetype.blockDevice,
-  26411: Filetype.socketStream,
-};
+/** Of the bits that say what a file is. */
+const filetypes: ReadonlyMap<number, number> = new Map([
+  [constants.S_IFREG, Filetype.regularFile],
+  [constants.S_IFDIR, Filetype.directory],
+  [constants.S_IFLNK, Filetype.symbolicLink],
+  [constants.S_IFCHR, Filetype.characterDevice],
+  [constants.S_IFBLK, Filetype.blockDevice],
+  [constants.S_IFSOCK, Filetype.socketStream],
+]);
 
 /** Names go as text: one that is not plain ASCII, or may be a way out, is walked. */
 const PLAIN = /^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))[ -~]+(?<!\/)$/s;
@@ -75,7 +74,7 @@ class HostCalls {
     const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name === '' ? AT_EMPTY_PATH : 0);
     if (this.#statx(directory, name, flags, STATX_BASIC_STATS, this.#bytes) !== 0) return undefined;
     const view = this.#view;
-    const filetype = filetypes[view.getUint16(28, true) & TYPE_BITS] ?? Filetype.unknown;
+    const filetype = filetypes.get(view.getUint16(28, true) & constants.S_IFMT) ?? Filetype.unknown;
     return {
       dev: deviceOf(view.getUint32(136, true), view.getUint32(140, true)),
       ino: view.getBigUint64(32, true),
@@ -157,7 +156,7 @@ class HostCalls {
       if (text === '.' || text === '..') continue;
       // Some file systems do not say.
       const filetype =
-        filetypes[view.getUint8(at + 18) << 12] ??
+        filetypes.get(view.getUint8(at + 18) << 12) ??
         (view.getUint8(at + 18) === 0 && isPlain(text) ? this.statAt(host, text)?.filetype : undefined) ??
         Filetype.unknown;
       found.push({ name, text, filetype, inode: view.getBigUint64(at, true) });
