@@ -52,9 +52,9 @@ export function statCalls(system: System): Calls {
       if ('device' in place) return storeFilestat(memory, at, statOfDevice(system, place.device));
       if ('at' in place) return storeFilestat(memory, at, mountedOf(system).statPath(place, flags));
       const { directory, path: rest } = place;
-      const found = statAtOnce(descriptors, directory, rest);
-      const followed = found?.isLink && (flags & Lookupflags.symlinkFollow) !== 0;
-      if (found !== undefined && !followed) return storeFilestat(memory, at, found);
+      const follows = (flags & Lookupflags.symlinkFollow) !== 0;
+      const found = statAtOnce(descriptors, directory, rest, follows);
+      if (found !== undefined) return memory.copyIn(at, found);
       const stat = withPath(directory.host, rest, (lookup) => statAt(lookup, flags, rest));
       storeFilestat(memory, at, filestatOf(stat));
     },
@@ -85,11 +85,18 @@ export function statCalls(system: System): Calls {
   };
 }
 
-/** Undefined: the path is to be walked, for an error at the latest. */
-function statAtOnce(descriptors: DescriptorTable, directory: DirectoryDescriptor, path: string) {
+/** A record `filestat`; undefined: the path is to be walked, for an error at the latest. */
+function statAtOnce(
+  descriptors: DescriptorTable,
+  directory: DirectoryDescriptor,
+  path: string,
+  follows: boolean,
+): Uint8Array | undefined {
   if (!hidesNothing() || !isPlain(path)) return undefined;
   const calls = hostCalls(descriptors.limits);
-  return calls?.statBelow(directory.host, path, descriptors.opened);
+  const filetype = calls?.statBelow(directory.host, path, descriptors.opened);
+  if (filetype === undefined || (follows && filetype === Filetype.symbolicLink)) return undefined;
+  return calls!.filestat(filetype);
 }
 
 /** Finds what a path names, through links at its end where the flags or a slash say so. */

@@ -11,7 +11,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { koffi } from '@odonata/userfault/koffi.ts';
 import { Resolve } from '@odonata/userfault/libc.ts';
 import type { Limits } from '../limits.ts';
-import { type Filestat, Filetype } from './abi.ts';
+import { Filetype, filestatBytes } from './abi.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import type { DirectoryEntry } from './descriptor-table.ts';
 
@@ -44,11 +44,6 @@ const filetypes: ReadonlyMap<number, number> = new Map([
 const PLAIN = /^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))[ -~]+(?<!\/)$/s;
 export const isPlain = (path: string): boolean => path !== '.' && path.length < 4096 && PLAIN.test(path);
 
-/** What statx says. */
-export interface HostStat extends Filestat {
-  readonly isLink: boolean;
-}
-
 class HostCalls {
   readonly #statx;
   readonly #openat2;
@@ -57,6 +52,8 @@ class HostCalls {
   /** struct statx, and of open_how. */
   readonly #bytes = new Uint8Array(new ArrayBuffer(256));
   readonly #view = new DataView(this.#bytes.buffer);
+  readonly #record = new Uint8Array(filestatBytes);
+  readonly #filestat = new DataView(this.#record.buffer);
   readonly #how = new BigUint64Array(new ArrayBuffer(24));
   #listing: Uint8Array<ArrayBuffer> | undefined;
 
@@ -69,27 +66,45 @@ class HostCalls {
     this.#how[2] = BigInt(BELOW);
   }
 
-  /** Of a name in a directory, or with '' of what is open; undefined: it fails. */
-  statAt(directory: number, name: string): HostStat | undefined {
+  /** The type of a name in a directory, or with '' of what is open; undefined: it fails. The rest is in `filestat` until the next call. */
+  statAt(directory: number, name: string): number | undefined {
     const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name === '' ? AT_EMPTY_PATH : 0);
     if (this.#statx(directory, name, flags, STATX_BASIC_STATS, this.#bytes) !== 0) return undefined;
-    const view = this.#view;
-    const filetype = filetypes.get(view.getUint16(28, true) & constants.S_IFMT) ?? Filetype.unknown;
-    return {
-      dev: deviceOf(view.getUint32(136, true), view.getUint32(140, true)),
-      ino: view.getBigUint64(32, true),
-      filetype,
-      nlink: BigInt(view.getUint32(16, true)),
-      size: view.getBigUint64(40, true),
-      atimNs: this.#timeAt(64),
-      mtimNs: this.#timeAt(112),
-      ctimNs: this.#timeAt(96),
-      isLink: filetype === Filetype.symbolicLink,
-    };
+    return filetypes.get(this.#view.getUint16(28, true) & constants.S_IFMT) ?? Filetype.unknown;
   }
 
-  #timeAt(at: number): bigint {
-    return this.#view.getBigInt64(at, true) * 1_000_000_000n + BigInt(this.#view.getUint32(at + 8, true));
+  /** A record `filestat` of what `statAt` found. No number of 64 bits is made of it: that would take as long as the call. */
+  filestat(filetype: number): Uint8Array {
+    const [from, to] = [this.#view, this.#filestat];
+    const copy = (at: number, of: number): void => {
+      to.setUint32(at, from.getUint32(of, true), true);
+      to.setUint32(at + 4, from.getUint32(of + 4, true), true);
+    };
+    storeDevice(to, from.getUint32(136, true), from.getUint32(140, true));
+    copy(8, 32); // inode
+    to.setUint8(16, filetype);
+    to.setUint32(24, from.getUint32(16, true), true); // links
+    copy(32, 40); // size
+    this.#storeTime(40, 64); // of the last access
+    this.#storeTime(48, 112); // of the last change of bytes
+    this.#storeTime(56, 96); // of the last change of anything
+    return this.#record;
+  }
+
+  /** Seconds, which may be below 0, and nanoseconds as one number. */
+  #storeTime(at: number, of: number): void {
+    const seconds = this.#view.getInt32(of, true);
+    const nanoseconds = this.#view.getUint32(of + 8, true);
+    // Below 2^31, as until 2038, each product is exact.
+    if (seconds < 0 || this.#view.getInt32(of + 4, true) !== 0) {
+      const whole = this.#view.getBigInt64(of, true) * 1_000_000_000n;
+      this.#filestat.setBigInt64(at, whole + BigInt(nanoseconds), true);
+      return;
+    }
+    const upper = (seconds >>> 16) * 1e9;
+    const lower = (upper % 65_536) * 65_536 + (seconds & 0xffff) * 1e9 + nanoseconds;
+    this.#filestat.setUint32(at, lower % 2 ** 32, true);
+    this.#filestat.setUint32(at + 4, Math.floor(upper / 65_536) + Math.floor(lower / 2 ** 32), true);
   }
 
   /** @param mode of what is made. @returns the host's descriptor, which `opened` has from then on; below 0: it fails */
@@ -110,7 +125,7 @@ class HostCalls {
   }
 
   /** Of a path below a directory; undefined: it fails. */
-  statBelow(directory: number, path: string, opened: ConnectionTable): HostStat | undefined {
+  statBelow(directory: number, path: string, opened: ConnectionTable): number | undefined {
     const slash = path.lastIndexOf('/');
     if (slash < 0) return this.statAt(directory, path);
     const flags = O_PATH | constants.O_DIRECTORY;
@@ -157,7 +172,7 @@ class HostCalls {
       // Some file systems do not say.
       const filetype =
         filetypes.get(view.getUint8(at + 18) << 12) ??
-        (view.getUint8(at + 18) === 0 && isPlain(text) ? this.statAt(host, text)?.filetype : undefined) ??
+        (view.getUint8(at + 18) === 0 && isPlain(text) ? this.statAt(host, text) : undefined) ??
         Filetype.unknown;
       found.push({ name, text, filetype, inode: view.getBigUint64(at, true) });
     }
@@ -167,9 +182,9 @@ class HostCalls {
 export type { HostCalls };
 
 /** As the C library makes it of a major and a minor number. */
-function deviceOf(major: number, minor: number): bigint {
-  const [high, low] = [BigInt(major), BigInt(minor)];
-  return ((high & ~0xfffn) << 32n) | ((high & 0xfffn) << 8n) | ((low & ~0xffn) << 12n) | (low & 0xffn);
+function storeDevice(to: DataView, major: number, minor: number): void {
+  to.setUint32(0, ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12) | (minor & 0xff), true);
+  to.setUint32(4, (major & ~0xfff) | (minor >>> 20), true);
 }
 
 let asked = 0;

@@ -65,10 +65,11 @@ export function openAtOnce(
   if (oflags & Oflags.excl) flags |= constants.O_EXCL;
   const host = calls.openAt(directory.host, path, flags, newFileMode, opened);
   if (host < 0) return undefined;
-  const stat = calls.statAt(host, '');
-  if (stat !== undefined && stat.filetype !== Filetype.directory) {
-    const file = describe(directory, host, stat.filetype, request, writes);
-    if (file.kind === 'file') return { ...file, ours: calls };
+  const filetype = calls.statAt(host, '');
+  const file = filetype === undefined ? undefined : describe(directory, host, filetype, request, writes);
+  if (file?.kind === 'file') {
+    file.ours = calls;
+    return file;
   }
   calls.close(host, opened);
   return undefined;

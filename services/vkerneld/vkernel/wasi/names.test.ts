@@ -29,6 +29,7 @@ import { compileC, hasClang } from '../testdata/programs.ts';
 import { TestMachine } from '../testdata/run-process.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { errnoOfHostCode } from './errno.ts';
+import { statFiletype } from './file-stat.ts';
 import { type HostCalls, hostCalls, isPlain } from './host-calls.ts';
 
 const machine = new TestMachine();
@@ -220,19 +221,20 @@ describe('what is asked of the host at once', () => {
     fixture('at-once');
     const path = join(folder, 'at-once');
     const directory = openSync(path, 'r');
+    utimesSync(join(path, 'f'), -1.5, 2 ** 31 + 0.25);
+    utimesSync(join(path, 'd/g'), 2 ** 31 - 1, 2 ** 32 - 0.5);
     for (const name of ['f', 'd', 'd/g', 'to-f', 'dangling']) {
       const stat = lstatSync(join(path, name), { bigint: true });
-      expect(calls().statBelow(directory, name, opened), name).toMatchObject({
-        ...{
-          dev: stat.dev,
-          ino: stat.ino,
-          nlink: stat.nlink,
-          size: stat.size,
-          isLink: stat.isSymbolicLink(),
-        },
-        ...{ atimNs: stat.atimeNs, mtimNs: stat.mtimeNs, ctimNs: stat.ctimeNs },
-      });
+      const record = calls().filestat(calls().statBelow(directory, name, opened)!);
+      const { dev, ino, nlink, size, atimeNs, mtimeNs, ctimeNs } = stat;
+      const words = [dev, ino, BigInt(statFiletype(stat)), nlink, size, atimeNs, mtimeNs, ctimeNs];
+      expect([...new BigInt64Array(record.slice().buffer)], name).toEqual(words);
     }
+    const devices = openSync('/dev', 'r');
+    const { rdev: _, ...of } = lstatSync('/dev/null', { bigint: true });
+    const record = calls().filestat(calls().statBelow(devices, 'null', opened)!);
+    expect(new BigInt64Array(record.slice().buffer)[0]).toBe(of.dev);
+    closeSync(devices);
     for (const name of ['missing', 'to-d/g', '../at-once/f', 'f/x'])
       expect(calls().statBelow(directory, name, opened), name).toBeUndefined();
     const there = calls().entriesOf(path)!;
