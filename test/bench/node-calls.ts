@@ -5,7 +5,7 @@ import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const BATCHES = 9;
-const WARM_UPS = 12;
+const WARM_UP_MS = 100;
 const SMALL = 4096;
 const LARGE = 1 << 20;
 
@@ -28,10 +28,12 @@ const kinds: Readonly<Record<string, readonly [count: number, call: () => void]>
 
 const times = Object.entries(kinds).map(([kind, [count, call]]) => {
   const each: number[] = [];
-  for (let batch = -WARM_UPS; batch < BATCHES; batch++) {
+  const warmMs = performance.now() + WARM_UP_MS;
+  while (performance.now() < warmMs) call();
+  for (let batch = 0; batch < BATCHES; batch++) {
     const began = process.hrtime.bigint();
     for (let i = 0; i < count; i++) call();
-    if (batch >= 0) each.push(Number(process.hrtime.bigint() - began) / count);
+    each.push(Number(process.hrtime.bigint() - began) / count);
   }
   return [kind, Math.round(Math.min(...each))];
 });

@@ -6,7 +6,8 @@ import { fitting } from '../home-growth.ts';
 import { Fdflags } from './abi.ts';
 import type { Descriptor, FileDescriptor, PositionedDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
-import type { GuestMemory, GuestSlice } from './guest-memory.ts';
+import type { GuestSlice } from './guest-memory.ts';
+import { hostCalls, TRANSFER } from './host-calls.ts';
 import { writeDevice } from './mounts/devices.ts';
 import { readFromDevice, readMounted, writeMounted } from './mounts/transfer.ts';
 import { bounce, bounceBytes, gather, pieces, scatter, totalBytes } from './slices.ts';
@@ -85,7 +86,7 @@ function readFile(
   const [only] = slices;
   const from = file.seekable ? Number(offset ?? file.positionBytes) : Number.NaN;
   if (from <= Number.MAX_SAFE_INTEGER && slices.length === 1 && wanted <= directBytesMax) {
-    const n = readItself(file, system.memory, only!, from);
+    const n = readItself(system, file, only!, from);
     if (n !== undefined) {
       if (offset === undefined) file.positionBytes = BigInt(from + n);
       if (n === wanted || n === 0) return n;
@@ -114,15 +115,25 @@ function readFile(
 }
 
 /** The bytes read, 0 at the end; undefined where it goes by a copy. */
-function readItself(file: FileDescriptor, memory: GuestMemory, slice: GuestSlice, from: number) {
+function readItself(
+  { memory, descriptors }: System,
+  file: FileDescriptor,
+  slice: GuestSlice,
+  from: number,
+): number | undefined {
   const { at, length } = slice;
+  const bytes = memory.itself(at, length);
+  const calls = hostCalls(descriptors.limits, TRANSFER);
+  if (calls !== undefined) return movedOf(calls.read(file.host, bytes, at, length, from));
   try {
-    return readSync(file.host, memory.itself(at, length), at, length, from);
+    return readSync(file.host, bytes, at, length, from);
   } catch (error) {
     if (mayGoByCopy(error)) return undefined;
     throw error;
   }
 }
+
+const movedOf = (bytes: number): number | undefined => (bytes < 0 ? undefined : bytes);
 
 /** Somebody's page was in the way of a system call, or something else; a copy tells which. */
 const mayGoByCopy = (error: unknown): boolean =>
@@ -168,7 +179,7 @@ function writeFile(
   let done = 0;
   const [only] = slices;
   if (slices.length === 1 && only!.length <= directBytesMax && isLent(system, file, only!)) {
-    const n = writeItself(file, system.memory, only!, hostPosition(offset ?? file.positionBytes));
+    const n = writeItself(system, file, only!, hostPosition(offset ?? file.positionBytes));
     if (n !== undefined) {
       if (offset === undefined) moveOn(file, n);
       if (n === only!.length) return n;
@@ -209,10 +220,18 @@ const isLent = (
 ): boolean => file.seekable && memory.lends(at, length) && !(file.counted && limits?.countsHome);
 
 /** As `readItself`. */
-function writeItself(file: FileDescriptor, memory: GuestMemory, slice: GuestSlice, to: number) {
+function writeItself(
+  { memory, descriptors }: System,
+  file: FileDescriptor,
+  slice: GuestSlice,
+  to: number,
+): number | undefined {
   const { at, length } = slice;
+  const bytes = memory.itself(at, length);
+  const calls = hostCalls(descriptors.limits, TRANSFER);
+  if (calls !== undefined) return movedOf(calls.write(file.host, bytes, at, length, to));
   try {
-    return writeSync(file.host, memory.itself(at, length), at, length, to);
+    return writeSync(file.host, bytes, at, length, to);
   } catch (error) {
     if (mayGoByCopy(error)) return undefined;
     throw error;
