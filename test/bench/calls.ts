@@ -1,8 +1,10 @@
 // What programs do besides computing: the same module under Odonata and under node:wasi, on the same folder of this machine, in pairs
 // whose order alternates. The guest times itself (kernels/calls.c).
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
 import { Failure } from '../../services/vkctl/failure.ts';
 import { buildGuest } from '../guests/build.ts';
 import { runAlone } from '../guests/run-alone.ts';
@@ -47,6 +49,7 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
     ours: () => runGuest<Times>(setting, NODE, program, [GUEST_FOLDER, rounds], { dirs }),
     alone: () => alone(program, rounds, { hostPath, signal }),
   };
+  const byNode: Times[] = [];
   const pairs: Record<keyof typeof sides, Times>[] = [];
   const count = quick ? 1 : PAIRS;
   for (let i = 0; i < count; i++) {
@@ -55,22 +58,40 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
     for (const side of i % 2 === 0 ? (['ours', 'alone'] as const) : (['alone', 'ours'] as const))
       times[side] = await sides[side]();
     pairs.push(times as Record<keyof typeof sides, Times>);
+    byNode.push(await fromJavaScript(hostPath, signal));
   }
   const kinds = Object.keys(pairs[0]!.alone).map((kind) => {
     const [ours, theirs] = (['ours', 'alone'] as const).map((side) =>
       median(pairs.map((pair) => pair[side][kind]!)),
     );
     const ratio = median(pairs.map(({ ours, alone }) => ours[kind]! / alone[kind]!));
+    const node = byNode.flatMap((times) => times[kind] ?? []);
     const figure = judge(`calls, ${kind}`, ratio, 'x', { most: RATIO_MOST });
-    return { kind, oursNs: ours!, aloneNs: theirs!, figure };
+    return {
+      kind,
+      oursNs: ours!,
+      aloneNs: theirs!,
+      ...(node.length > 0 && { nodeNs: median(node) }),
+      figure,
+    };
   });
-  const rows = kinds.map(({ kind, oursNs, aloneNs, figure }) => [
-    ...[kind, round(oursNs / 1e3), round(aloneNs / 1e3), figure.value.toFixed(2)],
+  const rows = kinds.map(({ kind, oursNs, aloneNs, nodeNs, figure }) => [
+    ...[kind, round(oursNs / 1e3), round(aloneNs / 1e3), nodeNs === undefined ? '' : round(nodeNs / 1e3)],
+    figure.value.toFixed(2),
     ...verdictCells(figure),
   ]);
-  const heads = columns('CALL', '>ODONATA us', '>node:wasi us', '>RATIO', 'TARGET', 'VERDICT');
+  const heads = columns(
+    'CALL',
+    '>ODONATA us',
+    '>node:wasi us',
+    '>JS ALONE us',
+    '>RATIO',
+    'TARGET',
+    'VERDICT',
+  );
   const notes = [
     'Medians of pairs, of each the fastest of nine batches. A line: to standard error, read by this process.',
+    'JS alone: the same by what Node has for it, with no program: the least that a virtual kernel in JavaScript takes without calls of its own.',
   ];
   return {
     figures: kinds.map(({ figure }) => figure),
@@ -82,6 +103,12 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
 function fill(folder: string): void {
   mkdirSync(join(folder, 'names'));
   for (let i = 0; i < NAMES; i++) writeFileSync(join(folder, 'names', `name-${i}`), '');
+}
+
+async function fromJavaScript(hostPath: string, signal: AbortSignal): Promise<Times> {
+  const script = join(import.meta.dirname, 'node-calls.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [script, hostPath], { signal });
+  return JSON.parse(stdout) as Times;
 }
 
 async function alone(

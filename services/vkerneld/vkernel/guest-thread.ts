@@ -180,8 +180,9 @@ function instantiate(
   { thread, place }: { thread: number; place: number },
 ): Instance {
   const kernel = new KernelCaller(start.channel, start.lease, post);
-  const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
+  const memory = new GuestMemory(start.memory, () => kernel.expectRunning(memory.mayShare));
   memory.transfers = kernel;
+  memory.hasThreads = start.descriptors !== undefined;
   const gate = new SignalGate(start.signals);
   memory.gate = gate;
   if (thread === FIRST) wakeForSignals(gate, start.bell);

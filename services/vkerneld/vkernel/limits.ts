@@ -2,7 +2,8 @@
 // threads share, so that none of them has to ask; what is counted is put right by the main thread (home-size.ts).
 //
 //   words  0 descriptors that they may have; 0: any   1 of the home: NOT_COUNTED, COUNTED, BOUNDED
-//          2, 3 how often more descriptors, more of the home, were refused   from 4 on descriptors of each process, by its place
+//          2, 3 how often more descriptors, more of the home, were refused   4 descriptors of all processes: each open asks for it
+//          5 threads that call by koffi (file-syscalls.ts)   from 6 on descriptors of each process, by its place
 //   bigs   0 bytes by which the home grew, as far as is known   1 up to where it may grow
 import { PROCESSES_MAX } from './most-processes.ts';
 import { type DescriptorKind, descriptorKinds } from './wasi/descriptor-kind.ts';
@@ -10,7 +11,7 @@ import { Errno, WasiError } from './wasi/errno.ts';
 
 /** One that ended may have its own for a while. */
 const PLACES = PROCESSES_MAX + 512;
-const [MOST, HOME, REFUSED, REFUSED_HOME, FIRST] = [0, 1, 2, 3, 4];
+const [MOST, HOME, REFUSED, REFUSED_HOME, OPEN, CALLERS, FIRST] = [0, 1, 2, 3, 4, 5, 6];
 const WORDS = FIRST + PLACES;
 const BYTES = WORDS * 4 + 16;
 const [GREW, UP_TO] = [0, 1];
@@ -46,17 +47,24 @@ export class Limits {
 
   opened(fd: number, kind: DescriptorKind): void {
     Atomics.add(this.#words, this.#place, 1);
+    Atomics.add(this.#words, OPEN, 1);
     this.#numbers[fd] = descriptorKinds.indexOf(kind) + 1;
   }
 
   closed(fd: number): void {
     Atomics.sub(this.#words, this.#place, 1);
+    Atomics.sub(this.#words, OPEN, 1);
     this.#numbers[fd] = 0;
   }
 
   moved(from: number, to: number): void {
     this.#numbers[to] = this.#numbers[from]!;
     this.#numbers[from] = 0;
+  }
+
+  /** Another thread calls by koffi from now on. False: so many did that no more may. */
+  mayCall(most: number): boolean {
+    return Atomics.load(this.#words, CALLERS) < most && Atomics.add(this.#words, CALLERS, 1) < most;
   }
 
   get countsHome(): boolean {
@@ -105,9 +113,7 @@ export class Limits {
 
   /** That all of them have. */
   get descriptors(): number {
-    let sum = 0;
-    for (let at = FIRST; at < WORDS; at++) sum += Atomics.load(this.#words, at);
-    return sum;
+    return Atomics.load(this.#words, OPEN);
   }
 
   /** How often something was refused since this was asked last. */
@@ -150,7 +156,7 @@ export class Limits {
 
   /** It is over, and has no descriptor any more. */
   givePlace(place: number): void {
-    Atomics.store(this.#words, FIRST + place, 0);
+    Atomics.sub(this.#words, OPEN, Atomics.exchange(this.#words, FIRST + place, 0));
     this.#taken.delete(place);
   }
 }

@@ -123,12 +123,12 @@ export function odonataImports(
           writable,
         }),
       );
-      memory.mapped(address, length, !writable);
+      memory.mapped(address, length, writable ? 'shared' : 'shared-read-only');
     },
     ds_unmap: (address: number, length: number) => {
       expectPages(address, length);
       expectSuccess(kernel.call({ call: 'ds_unmap', address, lengthBytes: length }));
-      memory.mapped(address, length, false);
+      memory.mapped(address, length, 'private');
     },
     ds_stat: (id: bigint, at: number) => {
       memory.expectWritable(at, 16);

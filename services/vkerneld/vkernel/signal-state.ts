@@ -110,6 +110,8 @@ export class SignalGate {
 
   /** Signals whose handlers run, a bit each. */
   #handling = 0;
+  /** Of these changes nothing is to come, as far as the actions are what they were: most calls of a program look no further. */
+  #seen: number | undefined;
 
   /** Runs what is the program's own. */
   inProgram<T>(run: () => T): T {
@@ -132,6 +134,7 @@ export class SignalGate {
   }
 
   setAction(signal: number, action: number): void {
+    this.#seen = undefined;
     const bit = 1 << signal;
     const set = (word: number, on: boolean) =>
       on ? Atomics.or(this.#words, word, bit) : Atomics.and(this.#words, word, ~bit);
@@ -176,8 +179,12 @@ export class SignalGate {
   deliver(): void {
     if (this.#depth > 0) return;
     for (;;) {
+      // Before what it counts is looked at: a change meanwhile is looked at next time.
+      const changes = Atomics.load(this.#words, CHANGES);
+      if (changes === this.#seen) return;
       this.#waitWhileStopped();
       const due = this.#due();
+      if (due === 0 && this.#handling === 0) this.#seen = changes;
       if (due === 0 || this.handler === undefined) return;
       const bit = due & -due;
       // An interrupt may have come since, and run it.

@@ -46,6 +46,8 @@ export interface FileDescriptor extends Described {
   readonly counted?: boolean;
   /** Its parent opened it: the table of connections has `host`, and not Node. */
   kept?: boolean;
+  /** By a call of the host: the table of connections has it, too, and this closes it. */
+  ours?: { close(host: number, opened: ConnectionTable): void } | undefined;
 }
 
 export interface DirectoryDescriptor extends Described {
@@ -156,6 +158,8 @@ export const descriptorsMax = 1024;
 export class DescriptorTable {
   readonly #open = new Map<number, Descriptor>();
   readonly #connections: ConnectionTable;
+  /** The thread's files come and go with it: what it opened itself by a call of the host is noted in `opened`. */
+  readonly ownsFiles: boolean = true;
 
   /** Mounts of the virtual kernel that the process sees, from "/" on. */
   mounts: ReadonlySet<string> = new Set();
@@ -170,11 +174,17 @@ export class DescriptorTable {
     this.#connections = connections;
   }
 
+  /** What the main thread closes where the thread ends. */
+  get opened(): ConnectionTable {
+    return this.#connections;
+  }
+
   /** EBADF when it is not open, ENOTCAPABLE when the program gave away one of these rights. */
   get(fd: number, rights = 0n): Descriptor {
     const descriptor = this.#open.get(fd);
     if (descriptor === undefined) throw new WasiError(Errno.badf);
-    if (((descriptor.lost ?? 0n) & rights) !== 0n) throw new WasiError(Errno.notcapable);
+    const { lost } = descriptor;
+    if (lost !== undefined && (lost & rights) !== 0n) throw new WasiError(Errno.notcapable);
     return descriptor;
   }
 
@@ -217,7 +227,9 @@ export class DescriptorTable {
     this.#open.delete(fd);
     this.limits?.closed(fd);
     for (const other of this.#open.values()) if (other === descriptor) return;
-    if (descriptor.kind === 'file' && descriptor.kept === true) this.#connections.close(descriptor.host);
+    if (descriptor.kind === 'file' && descriptor.ours !== undefined)
+      descriptor.ours.close(descriptor.host, this.#connections);
+    else if (descriptor.kind === 'file' && descriptor.kept === true) this.#connections.close(descriptor.host);
     else if (descriptor.kind === 'file' || descriptor.kind === 'directory') closeSync(descriptor.host);
     // Listeners are closed with the process: others may be told of it meanwhile.
     if (descriptor.kind === 'socket' && descriptor.preopen === undefined)
@@ -277,8 +289,10 @@ export class DescriptorTable {
 
   /** From now on the file is what another descriptor of the host is open to. */
   replaceHost(file: FileDescriptor, host: number): void {
-    if (file.kept === true) this.#connections.close(file.host);
+    if (file.ours !== undefined) file.ours.close(file.host, this.#connections);
+    else if (file.kept === true) this.#connections.close(file.host);
     else this.closeHost(file.host);
+    file.ours = undefined;
     file.kept = false;
     file.host = host;
   }

@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
 import type { ConnectionRequest } from '../connections-asked.ts';
+import type { Limits } from '../limits.ts';
 import { directoryRights, direntBytes, Filetype, Rights, socketRights } from './abi.ts';
 import { covers, entriesAbove, grantsOf } from './above-grants.ts';
 import {
@@ -16,6 +17,7 @@ import {
 import { Errno, WasiError } from './errno.ts';
 import { statFiletype } from './file-stat.ts';
 import { utf8 } from './guest-memory.ts';
+import { hostCalls } from './host-calls.ts';
 import type { MountedFiles } from './mounts/mounted-files.ts';
 import { descriptorPath } from './path-lookup.ts';
 import { type Calls, mountedOf, type System } from './system.ts';
@@ -139,7 +141,7 @@ export function directoryCalls(system: System): Calls {
   }
 
   function listingOf(directory: DirectoryDescriptor | NowhereDescriptor | MountedFolderDescriptor) {
-    if (directory.kind === 'directory') return list(directory);
+    if (directory.kind === 'directory') return list(directory, descriptors.limits);
     if (directory.kind === 'mounted-folder') return mountedOf(system).list(directory.handle);
     const { mounts } = descriptors;
     const open = mounts.has('dev') ? descriptors.numbers() : [];
@@ -184,8 +186,13 @@ const dots = (directory: DirectoryDescriptor): DirectoryEntry[] => [
   { name: utf8('..'), filetype: Filetype.directory, inode: 0n },
 ];
 
-function list(directory: DirectoryDescriptor): DirectoryEntry[] {
-  const entries = readdirSync(descriptorPath(directory.host), { withFileTypes: true, encoding: 'buffer' });
+function list(directory: DirectoryDescriptor, limits: Limits | undefined): DirectoryEntry[] {
+  const path = descriptorPath(directory.host);
+  const atOnce = hostCalls(limits)?.entriesOf(path);
+  if (atOnce !== undefined) return [...dots(directory), ...atOnce];
+  const entries = readdirSync(path, { withFileTypes: true, encoding: 'buffer' });
+  const many = hostCalls(limits, entries.length)?.entriesOf(path);
+  if (many !== undefined) return [...dots(directory), ...many];
   return [
     ...dots(directory),
     ...entries.map((entry) => ({ name: new Uint8Array(entry.name), filetype: statFiletype(entry) })),

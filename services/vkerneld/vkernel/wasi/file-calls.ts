@@ -34,26 +34,23 @@ export function fileCalls(system: System): Calls {
     fd_read: (fd: number, slicesAt: number, count: number, readAt: number) => {
       memory.expectWritable(readAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      memory.setU32(readAt, readSlices(system, readable(descriptors, fd, Rights.fdRead), slices, undefined));
+      memory.setU32(readAt, readSlices(system, readable(descriptors, fd), slices, undefined));
     },
     fd_pread: (fd: number, slicesAt: number, count: number, offset: bigint, readAt: number) => {
       memory.expectWritable(readAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      const file = positioned(readable(descriptors, fd, Rights.fdRead | Rights.fdSeek));
+      const file = positioned(readable(descriptors, fd, Rights.fdSeek));
       memory.setU32(readAt, readSlices(system, file, slices, position(offset)));
     },
     fd_write: (fd: number, slicesAt: number, count: number, writtenAt: number) => {
       memory.expectWritable(writtenAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      memory.setU32(
-        writtenAt,
-        writeSlices(system, writable(descriptors, fd, Rights.fdWrite), slices, undefined),
-      );
+      memory.setU32(writtenAt, writeSlices(system, writable(descriptors, fd), slices, undefined));
     },
     fd_pwrite: (fd: number, slicesAt: number, count: number, offset: bigint, writtenAt: number) => {
       memory.expectWritable(writtenAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      const file = positioned(writable(descriptors, fd, Rights.fdWrite | Rights.fdSeek));
+      const file = positioned(writable(descriptors, fd, Rights.fdSeek));
       memory.setU32(writtenAt, writeSlices(system, file, slices, position(offset)));
     },
     fd_seek: (fd: number, offset: bigint, whence: number, positionAt: number) => {
@@ -163,16 +160,17 @@ export const sizeOf = (system: System, file: PositionedDescriptor): bigint =>
     ? fstatSync(file.host, { bigint: true }).size
     : mountedOf(system).stat(file.handle).size;
 
-function readable(descriptors: DescriptorTable, fd: number, rights: bigint): Descriptor {
-  // Who may not read at all hears what POSIX says: EBADF.
-  const descriptor = descriptors.get(fd, rights & ~Rights.fdRead);
+/** @param rights that it takes besides that to read: who may not read at all hears what POSIX says, EBADF */
+function readable(descriptors: DescriptorTable, fd: number, rights = 0n): Descriptor {
+  const descriptor = descriptors.get(fd, rights);
   if (isDirectory(descriptor)) throw new WasiError(Errno.isdir);
   if ((descriptor.rights & Rights.fdRead) === 0n) throw new WasiError(Errno.badf);
   return descriptor;
 }
 
-function writable(descriptors: DescriptorTable, fd: number, rights: bigint): Descriptor {
-  const descriptor = descriptors.get(fd, rights & ~Rights.fdWrite);
+/** @param rights as with `readable` */
+function writable(descriptors: DescriptorTable, fd: number, rights = 0n): Descriptor {
+  const descriptor = descriptors.get(fd, rights);
   if (isDirectory(descriptor) || (descriptor.rights & Rights.fdWrite) === 0n) {
     throw new WasiError(Errno.badf);
   }

@@ -12,9 +12,17 @@ import {
 } from './abi.ts';
 import { placeAt } from './above-grants.ts';
 import { clockNs } from './clock.ts';
-import { type Descriptor, isMounted, isOfHost } from './descriptor-table.ts';
+import {
+  type Descriptor,
+  type DescriptorTable,
+  type DirectoryDescriptor,
+  isMounted,
+  isOfHost,
+} from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { type FileTimes, setTimes } from './file-times.ts';
+import { hidesNothing } from './hidden.ts';
+import { hostCalls, isPlain } from './host-calls.ts';
 import { descriptorNamed, inodeOfDevice } from './mounts/devices.ts';
 import { descriptorBehind } from './mounts/open-place.ts';
 import { descriptorPath, type PathLookup, withPath } from './path-lookup.ts';
@@ -44,6 +52,9 @@ export function statCalls(system: System): Calls {
       if ('device' in place) return storeFilestat(memory, at, statOfDevice(system, place.device));
       if ('at' in place) return storeFilestat(memory, at, mountedOf(system).statPath(place, flags));
       const { directory, path: rest } = place;
+      const follows = (flags & Lookupflags.symlinkFollow) !== 0;
+      const found = statAtOnce(descriptors, directory, rest, follows);
+      if (found !== undefined) return memory.copyIn(at, found);
       const stat = withPath(directory.host, rest, (lookup) => statAt(lookup, flags, rest));
       storeFilestat(memory, at, filestatOf(stat));
     },
@@ -72,6 +83,20 @@ export function statCalls(system: System): Calls {
       });
     },
   };
+}
+
+/** A record `filestat`; undefined: the path is to be walked, for an error at the latest. */
+function statAtOnce(
+  descriptors: DescriptorTable,
+  directory: DirectoryDescriptor,
+  path: string,
+  follows: boolean,
+): Uint8Array | undefined {
+  if (!hidesNothing() || !isPlain(path)) return undefined;
+  const calls = hostCalls(descriptors.limits);
+  const filetype = calls?.statBelow(directory.host, path, descriptors.opened);
+  if (filetype === undefined || (follows && filetype === Filetype.symbolicLink)) return undefined;
+  return calls!.filestat(filetype);
 }
 
 /** Finds what a path names, through links at its end where the flags or a slash say so. */

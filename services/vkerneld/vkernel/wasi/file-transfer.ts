@@ -1,4 +1,5 @@
-// Moves bytes between guest memory and descriptors, through a buffer that is not shared.
+// Moves bytes between guest memory and descriptors: files by system calls on the memory itself, as far as its pages are there; the
+// others, and all else, through a buffer that is not shared.
 
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { fitting } from '../home-growth.ts';
@@ -6,12 +7,15 @@ import { Fdflags } from './abi.ts';
 import type { Descriptor, FileDescriptor, PositionedDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import type { GuestSlice } from './guest-memory.ts';
+import { hostCalls, TRANSFER } from './host-calls.ts';
 import { writeDevice } from './mounts/devices.ts';
 import { readFromDevice, readMounted, writeMounted } from './mounts/transfer.ts';
 import { bounce, bounceBytes, gather, pieces, scatter, totalBytes } from './slices.ts';
 import { readSocket, writeSocket } from './socket-calls.ts';
 import { type System, sleep } from './system.ts';
 
+/** More than that in one call takes a while, in which the thread cannot be ended. */
+const directBytesMax = 1 << 24;
 /** How long to wait before a pipe or device is asked again: first, and at most. */
 const retryFirstMs = 0.2;
 const retryMaxMs = 20;
@@ -79,6 +83,17 @@ function readFile(
   offset: bigint | undefined,
 ): number {
   let done = 0;
+  const [only] = slices;
+  const from = file.seekable ? Number(offset ?? file.positionBytes) : Number.NaN;
+  if (from <= Number.MAX_SAFE_INTEGER && slices.length === 1 && wanted <= directBytesMax) {
+    const n = readItself(system, file, only!, from);
+    if (n !== undefined) {
+      if (offset === undefined) file.positionBytes = BigInt(from + n);
+      if (n === wanted || n === 0) return n;
+      done = n;
+      slices = [{ at: only!.at + n, length: wanted - n }];
+    }
+  }
   for (const piece of pieces(slices)) {
     const length = totalBytes(piece);
     const at = file.seekable ? (offset === undefined ? file.positionBytes : offset + BigInt(done)) : null;
@@ -98,6 +113,31 @@ function readFile(
   }
   return done;
 }
+
+/** The bytes read, 0 at the end; undefined where it goes by a copy. */
+function readItself(
+  { memory, descriptors }: System,
+  file: FileDescriptor,
+  slice: GuestSlice,
+  from: number,
+): number | undefined {
+  const { at, length } = slice;
+  const bytes = memory.itself(at, length);
+  const calls = hostCalls(descriptors.limits, TRANSFER);
+  if (calls !== undefined) return movedOf(calls.read(file.host, bytes, at, length, from));
+  try {
+    return readSync(file.host, bytes, at, length, from);
+  } catch (error) {
+    if (mayGoByCopy(error)) return undefined;
+    throw error;
+  }
+}
+
+const movedOf = (bytes: number): number | undefined => (bytes < 0 ? undefined : bytes);
+
+/** Somebody's page was in the way of a system call, or something else; a copy tells which. */
+const mayGoByCopy = (error: unknown): boolean =>
+  hostCodeOf(error) !== undefined || (error as NodeJS.ErrnoException).code === 'EFAULT';
 
 /** Writes all, unless something fails on the way. Returns the bytes written. */
 export function writeSlices(
@@ -137,6 +177,16 @@ function writeFile(
   offset: bigint | undefined,
 ): number {
   let done = 0;
+  const [only] = slices;
+  if (slices.length === 1 && only!.length <= directBytesMax && isLent(system, file, only!)) {
+    const n = writeItself(system, file, only!, hostPosition(offset ?? file.positionBytes));
+    if (n !== undefined) {
+      if (offset === undefined) moveOn(file, n);
+      if (n === only!.length) return n;
+      done = n;
+      slices = [{ at: only!.at + n, length: only!.length - n }];
+    }
+  }
   for (const piece of pieces(slices)) {
     const bytes = gather(system, piece);
     for (let from = 0; from < bytes.length; ) {
@@ -160,6 +210,32 @@ function writeFile(
     }
   }
   return done;
+}
+
+/** What is counted goes by pieces. */
+const isLent = (
+  { memory, descriptors: { limits } }: System,
+  file: FileDescriptor,
+  { at, length }: GuestSlice,
+): boolean => file.seekable && memory.lends(at, length) && !(file.counted && limits?.countsHome);
+
+/** As `readItself`. */
+function writeItself(
+  { memory, descriptors }: System,
+  file: FileDescriptor,
+  slice: GuestSlice,
+  to: number,
+): number | undefined {
+  const { at, length } = slice;
+  const bytes = memory.itself(at, length);
+  const calls = hostCalls(descriptors.limits, TRANSFER);
+  if (calls !== undefined) return movedOf(calls.write(file.host, bytes, at, length, to));
+  try {
+    return writeSync(file.host, bytes, at, length, to);
+  } catch (error) {
+    if (mayGoByCopy(error)) return undefined;
+    throw error;
+  }
 }
 
 /** What makes a file of the home longer is counted; as on a disk that is almost full, what there is room for is written. */

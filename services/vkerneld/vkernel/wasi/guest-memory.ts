@@ -1,9 +1,10 @@
 // The guest's linear memory, as the system calls see it.
 //
 // It is shared and demand-paged. A read or write here may fault and wait for its page; that is fine in the guest's
-// own thread. But no view of it may reach a system call of the host (the kernel would fault on our behalf and fail)
-// nor an API that refuses shared buffers: bytes go in and out as copies.
+// own thread. A system call of the host that meets a page which is not there, or not to be written, fails with EFAULT instead: files
+// are read and written in the memory itself where that goes (`itself`), and all else by copies.
 
+import type { SignalGate } from '../signal-state.ts';
 import { Errno, WasiError } from './errno.ts';
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -17,26 +18,38 @@ interface Range {
   readonly end: number;
 }
 
+const without = (ranges: readonly Range[], { at, end }: Range): Range[] =>
+  ranges
+    .flatMap((range) => [
+      { at: range.at, end: Math.min(range.end, at) },
+      { at: Math.max(range.at, end), end: range.end },
+    ])
+    .filter((range) => range.at < range.end);
+
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   /** Returns only while the process may go on. */
   readonly expectRunning: () => void;
   /** Signals of the thread, where it has any. */
-  gate: { within<T>(call: () => T): T; readonly isDue: boolean } | undefined;
+  gate: Pick<SignalGate, 'hold' | 'release' | 'deliver' | 'within' | 'isDue'> | undefined;
   /** Hears of system calls, and of waits that time out. */
   transfers: { tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void } | undefined;
   /** What a mapping lets the guest only read. */
   #readOnly: Range[] = [];
-  #buffer: ArrayBufferLike;
+  /** Another thread may map what it likes, and its faults may end the process. */
+  hasThreads = false;
+  /** Of dataspaces. */
+  #shared: Range[] = [];
   #bytes: Uint8Array;
   #view: DataView;
+  #byteLength: number;
 
   constructor(memory: WebAssembly.Memory, expectRunning: () => void = () => {}) {
     this.#memory = memory;
     this.expectRunning = expectRunning;
-    this.#buffer = memory.buffer;
-    this.#bytes = new Uint8Array(this.#buffer);
-    this.#view = new DataView(this.#buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+    this.#byteLength = this.#bytes.length;
   }
 
   /**
@@ -44,32 +57,48 @@ export class GuestMemory {
    * when it leaves the memory. The only way to the views below: they are renewed here.
    */
   #readable(at: number, length: number): this {
-    // The guest may have grown its memory since we looked: then the buffer is another object.
-    if (this.#memory.buffer !== this.#buffer) {
-      this.#buffer = this.#memory.buffer;
-      this.#bytes = new Uint8Array(this.#buffer);
-      this.#view = new DataView(this.#buffer);
-    }
-    if (at + length > this.#bytes.length) throw new WasiError(Errno.fault);
+    if (at + length > this.#byteLength && at + length > this.#grown()) throw new WasiError(Errno.fault);
     return this;
+  }
+
+  /** Its length now: the guest may have grown it since we looked. A memory stays where it is, and becomes no smaller. */
+  #grown(): number {
+    const { buffer } = this.#memory;
+    if (buffer !== this.#bytes.buffer) {
+      this.#bytes = new Uint8Array(buffer);
+      this.#view = new DataView(buffer);
+      this.#byteLength = this.#bytes.length;
+    }
+    return this.#byteLength;
   }
 
   /** The same for a write: EFAULT where the guest itself may not write. */
   #writable(at: number, length: number): this {
-    if (this.#readOnly.some((range) => at < range.end && range.at < at + length))
+    if (this.#readOnly.length > 0 && this.#readOnly.some((range) => at < range.end && range.at < at + length))
       throw new WasiError(Errno.fault);
     return this.#readable(at, length);
   }
 
-  /** A range was mapped, or unmapped. */
-  mapped(at: number, length: number, readOnly: boolean): void {
-    const end = at + length;
-    const rest = this.#readOnly.flatMap((range) => [
-      { at: range.at, end: Math.min(range.end, at) },
-      { at: Math.max(range.at, end), end: range.end },
-    ]);
-    if (readOnly) rest.push({ at, end });
-    this.#readOnly = rest.filter((range) => range.at < range.end);
+  /** What a range shows from now on. */
+  mapped(at: number, length: number, what: 'shared' | 'shared-read-only' | 'private'): void {
+    const range = { at, end: at + length };
+    this.#shared = without(this.#shared, range);
+    this.#readOnly = without(this.#readOnly, range);
+    if (what !== 'private') this.#shared.push(range);
+    if (what === 'shared-read-only') this.#readOnly.push(range);
+  }
+
+  /** Dataspaces may be mapped in it. */
+  get mayShare(): boolean {
+    return this.hasThreads || this.#shared.length > 0;
+  }
+
+  /**
+   * A system call may read these bytes themselves. Not where they may be taken away while it runs: a lease of shared memory that ends, or a
+   * process that ends for a fault of another thread. After a copy that is seen (`expectRunning`) before anything is done with it.
+   */
+  lends(at: number, length: number): boolean {
+    return !this.hasThreads && !this.#shared.some((range) => at < range.end && range.at < at + length);
   }
 
   // A read may have waited for its page, and the process may have been ended meanwhile.
@@ -79,7 +108,7 @@ export class GuestMemory {
   }
 
   get byteLength(): number {
-    return this.#readable(0, 0).#bytes.length;
+    return this.#grown();
   }
 
   u8(at: number): number {
@@ -92,6 +121,16 @@ export class GuestMemory {
 
   u32(at: number): number {
     return this.#seen(this.#readable(at, 4).#view.getUint32(at, true));
+  }
+
+  /** An iovec. EFAULT when what it says leaves the memory. */
+  slice(entry: number): GuestSlice {
+    const view = this.#readable(entry, 8).#view;
+    const at = view.getUint32(entry, true);
+    const length = view.getUint32(entry + 4, true);
+    this.expectRunning();
+    this.#readable(at, length);
+    return { at, length };
   }
 
   u64(at: number): bigint {
@@ -142,6 +181,11 @@ export class GuestMemory {
   /** The bytes themselves: only to copy from at once, and then to `expectRunning`. */
   view(at: number, length: number): Uint8Array {
     return this.#readable(at, length).#bytes.subarray(at, at + length);
+  }
+
+  /** All of the memory, after a check of a range: for a system call, which says EFAULT where a page of it is not there. */
+  itself(at: number, length: number): Uint8Array {
+    return this.#readable(at, length).#bytes;
   }
 
   copyIn(at: number, bytes: Uint8Array): void {
@@ -198,9 +242,8 @@ export function guestSlices(memory: GuestMemory, at: number, count: number): Gue
   const slices: GuestSlice[] = [];
   if (count > slicesMax) throw new WasiError(Errno.inval);
   for (let i = 0; i < count; i++) {
-    const entry = at + i * 8;
-    const slice = { at: memory.u32(entry), length: memory.u32(entry + 4) };
-    memory.expectReadable(slice.at, slice.length);
+    const slice = memory.slice(at + i * 8);
+    if (count === 1 && slice.length > 0) return [slice];
     if (slice.length > 0) slices.push(slice);
   }
   return slices;

@@ -18,6 +18,9 @@ export function hide(said: readonly string[]): void {
   }
 }
 
+/** Nothing is: no name need be looked at. */
+export const hidesNothing = (): boolean => inodes.size === 0 && beginnings.size === 0;
+
 /** @throws WasiError EACCES of an open file or directory */
 export function expectOpenShown(host: number): void {
   if (inodes.size === 0) return;

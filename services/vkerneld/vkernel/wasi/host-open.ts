@@ -1,12 +1,14 @@
 // Opens what a path names beneath a directory of the host, as path_open asks for it.
 
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { ENTRY_BYTES, type Limits } from '../limits.ts';
 import { directoryRights, Filetype, fileRights, Oflags, Rights, streamRights, writingRights } from './abi.ts';
-import type { Descriptor, DirectoryDescriptor } from './descriptor-table.ts';
+import type { Descriptor, DescriptorTable, DirectoryDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import { hostAccess, hostFlags } from './file-calls.ts';
 import { statFiletype } from './file-stat.ts';
+import { hidesNothing } from './hidden.ts';
+import { hostCalls, isPlain } from './host-calls.ts';
 import { accessAsked, type OpenRequest } from './open-request.ts';
 import { expectOfGrant, type PathLookup } from './path-lookup.ts';
 
@@ -35,11 +37,42 @@ export function openHost(
   const stat = fstatSync(host, { bigint: true });
   expectOfGrant(lookup.directory, host, Number(stat.dev));
   try {
-    return describe(directory, host, stat, request, writes);
+    return describe(directory, host, statFiletype(stat), request, writes);
   } catch (error) {
     closeSync(host);
     throw error;
   }
+}
+
+/** A file, where the kernel finds it below the directory by itself; undefined: the path is to be walked, for an error at the latest. */
+export function openAtOnce(
+  descriptors: DescriptorTable,
+  directory: DirectoryDescriptor,
+  path: string,
+  request: OpenRequest,
+): Descriptor | undefined {
+  const { oflags, fdflags } = request;
+  const { limits, ownsFiles, opened } = descriptors;
+  if (!ownsFiles || !hidesNothing() || !isPlain(path) || oflags & Oflags.directory) return undefined;
+  const { reads, writes } = accessAsked(request);
+  const changes = (oflags & (Oflags.creat | Oflags.trunc)) !== 0;
+  if ((directory.readOnly && (writes || changes)) || (directory.counted && changes)) return undefined;
+  const calls = hostCalls(limits);
+  if (calls === undefined) return undefined;
+  let flags = hostAccess(reads, writes) | constants.O_NOFOLLOW | hostFlags(fdflags);
+  if (oflags & Oflags.trunc) flags |= constants.O_TRUNC;
+  if (oflags & Oflags.creat) flags |= constants.O_CREAT;
+  if (oflags & Oflags.excl) flags |= constants.O_EXCL;
+  const host = calls.openAt(directory.host, path, flags, newFileMode, opened);
+  if (host < 0) return undefined;
+  const filetype = calls.statAt(host, '');
+  const file = filetype === undefined ? undefined : describe(directory, host, filetype, request, writes);
+  if (file?.kind === 'file') {
+    file.ours = calls;
+    return file;
+  }
+  calls.close(host, opened);
+  return undefined;
 }
 
 /** In the home: what is new takes room, what is cut off gives it back. */
@@ -101,11 +134,10 @@ function openThroughLinks(
 function describe(
   directory: DirectoryDescriptor,
   host: number,
-  stat: BigIntStats,
+  filetype: number,
   request: OpenRequest,
   writes: boolean,
 ): Descriptor {
-  const filetype = statFiletype(stat);
   const { readOnly, counted = false, lostInheriting: lost = 0n } = directory;
   const flags = request.fdflags;
   if (filetype === Filetype.directory) {

@@ -27,7 +27,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { compileC, hasClang } from '../testdata/programs.ts';
 import { TestMachine } from '../testdata/run-process.ts';
+import { ConnectionTable } from './connection-table.ts';
 import { errnoOfHostCode } from './errno.ts';
+import { statFiletype } from './file-stat.ts';
+import { type HostCalls, hostCalls, isPlain } from './host-calls.ts';
 
 const machine = new TestMachine();
 // Some forty thousand files: not on a disk.
@@ -207,4 +210,71 @@ describe.skipIf(!hasClang)('names', () => {
     });
     expect(differences).toEqual([]);
   }, 60_000);
+});
+
+describe('what is asked of the host at once', () => {
+  const calls = () => hostCalls(undefined, 1_000) as HostCalls;
+  const opened = new ConnectionTable();
+  const noted = () => opened.places.filter((place) => place !== 0).length;
+
+  test('says of names what Node says, and nothing of what leads out or is not there', () => {
+    fixture('at-once');
+    const path = join(folder, 'at-once');
+    const directory = openSync(path, 'r');
+    utimesSync(join(path, 'f'), -1.5, 2 ** 31 + 0.25);
+    utimesSync(join(path, 'd/g'), 2 ** 31 - 1, 2 ** 32 - 0.5);
+    for (const name of ['f', 'd', 'd/g', 'to-f', 'dangling']) {
+      const stat = lstatSync(join(path, name), { bigint: true });
+      const record = calls().filestat(calls().statBelow(directory, name, opened)!);
+      const { dev, ino, nlink, size, atimeNs, mtimeNs, ctimeNs } = stat;
+      const words = [dev, ino, BigInt(statFiletype(stat)), nlink, size, atimeNs, mtimeNs, ctimeNs];
+      expect([...new BigInt64Array(record.slice().buffer)], name).toEqual(words);
+    }
+    const devices = openSync('/dev', 'r');
+    const { rdev: _, ...of } = lstatSync('/dev/null', { bigint: true });
+    const record = calls().filestat(calls().statBelow(devices, 'null', opened)!);
+    expect(new BigInt64Array(record.slice().buffer)[0]).toBe(of.dev);
+    closeSync(devices);
+    for (const name of ['missing', 'to-d/g', '../at-once/f', 'f/x'])
+      expect(calls().statBelow(directory, name, opened), name).toBeUndefined();
+    const there = calls().entriesOf(path)!;
+    const texts = there.map(({ name }) => Buffer.from(name).toString('latin1'));
+    const expected = readdirSync(path, { encoding: 'buffer' }).map((name) => name.toString('latin1'));
+    expect(texts).toEqual(expected.toSorted());
+    const ofF = there[texts.indexOf('f')]!;
+    expect(ofF.inode).toBe(lstatSync(join(path, 'f'), { bigint: true }).ino);
+    closeSync(directory);
+    expect(noted()).toBe(0);
+  });
+
+  test('opens below the directory only, through no link, into no mount; what is open is noted until it is closed', () => {
+    fixture('opened');
+    const directory = openSync(join(folder, 'opened'), 'r');
+    const host = calls().openAt(directory, 'd/g', constants.O_RDONLY, 0, opened);
+    expect(existsSync(`/proc/self/fd/${host}`)).toBe(true);
+    expect(noted()).toBe(1);
+    calls().close(host, opened);
+    expect([existsSync(`/proc/self/fd/${host}`), noted()]).toEqual([false, 0]);
+    for (const path of ['to-f', 'to-d/g', '../opened/f', 'd/../../opened/f', folder, 'missing'])
+      expect(calls().openAt(directory, path, constants.O_RDONLY, 0, opened), path).toBe(-1);
+    const root = openSync('/', 'r');
+    expect(calls().openAt(root, 'proc/version', constants.O_RDONLY, 0, opened)).toBe(-1);
+    const memory = new Uint8Array(new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true }).buffer);
+    const text = Buffer.from('some bytes');
+    memory.set(text, 70_000);
+    const written = calls().openAt(directory, 'f', constants.O_RDWR, 0, opened);
+    expect(calls().write(written, memory, 70_000, text.length, 3)).toBe(text.length);
+    expect(calls().read(written, memory, 5, 100, 3)).toBe(text.length);
+    expect(Buffer.from(memory.slice(5, 5 + text.length))).toEqual(text);
+    expect(calls().read(written, memory, 5, 100, 3 + text.length)).toBe(0);
+    calls().close(written, opened);
+    expect(calls().read(written, memory, 5, 100, 0)).toBe(-1);
+    const left = calls().openAt(directory, 'f', constants.O_RDONLY, 0, opened);
+    // Its thread has ended.
+    opened.closeAll();
+    expect([existsSync(`/proc/self/fd/${left}`), noted()]).toEqual([false, 0]);
+    for (const fd of [directory, root]) closeSync(fd);
+    expect(['f', 'd/g', './f', 'a..b', '...'].filter((path) => !isPlain(path))).toEqual([]);
+    expect(['', '.', '..', '/f', 'd/', 'd/..', '../f', 'bad-\xff', 'a\0b'].filter(isPlain)).toEqual([]);
+  });
 });

@@ -17,7 +17,7 @@ import type { DirectoryDescriptor } from './descriptor-table.ts';
 import { aboveGrants } from './directory-calls.ts';
 import { Errno, WasiError } from './errno.ts';
 import { statAt } from './file-stat.ts';
-import { openHost } from './host-open.ts';
+import { openAtOnce, openHost } from './host-open.ts';
 import type { FilePath } from './mounts/file-request.ts';
 import { openDevice, openMounted } from './mounts/open-place.ts';
 import { withPath } from './path-lookup.ts';
@@ -89,9 +89,10 @@ export function pathCalls(system: System): Calls {
           ? openDevice(system, place.device, request)
           : 'at' in place
             ? openMounted(system, fd, place, request)
-            : withPath(place.directory.host, place.path, (lookup) =>
+            : (openAtOnce(descriptors, place.directory, place.path, request) ??
+              withPath(place.directory.host, place.path, (lookup) =>
                 openHost(place.directory, lookup, request, descriptors.limits),
-              );
+              ));
       memory.setU32(openedAt, descriptors.add(opened));
     },
     path_create_directory: (fd: number, pathAt: number, pathLength: number) => {

@@ -51,6 +51,7 @@ export interface HostFiles {
 }
 
 export class SharedDescriptors extends DescriptorTable {
+  override readonly ownsFiles = false;
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #bigs: BigInt64Array<SharedArrayBuffer>;
   readonly #lock: Mutex;

@@ -27,7 +27,9 @@ export function* pieces(slices: readonly GuestSlice[], pieceBytes = bounceBytes)
 }
 
 export function totalBytes(slices: readonly GuestSlice[]): number {
-  return slices.reduce((sum, slice) => sum + slice.length, 0);
+  let sum = 0;
+  for (const { length } of slices) sum += length;
+  return sum;
 }
 
 /** Of slices that fit the buffer. */
