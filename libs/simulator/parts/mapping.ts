@@ -53,12 +53,17 @@ function chance(random: Random): Mapping['readahead'] {
     get sequential() {
       return random.oneIn(4);
     },
+    get looking() {
+      return false;
+    },
     get mapPages() {
       return 1 + random.below(AHEAD_MAX);
     },
     wanted: (firstPage, endPage) => {
       const pageCount = 1 + random.below(Math.min(AHEAD_MAX, endPage - firstPage));
-      return [{ firstPage, pageCount, neededPages: 1 + random.below(pageCount) }];
+      const run = { firstPage, pageCount, neededPages: 1 + random.below(pageCount) };
+      // The page itself first, and the others when that is asked for.
+      return [{ firstPage, pageCount: 1, neededPages: 1 }, run];
     },
   };
 }

@@ -1,29 +1,93 @@
 /*
- * jacobi: heat in a square whose upper edge is hot; each member has rows, and needs one row of each neighbour a round.
+ * jacobi: heat in a square whose upper edge is hot; each member has rows of one shared grid, and a grid of its own for
+ * every second round.  The rows of its neighbours which it needs are copied once for DEPTH rounds, that many of them, and
+ * computed along: so little moves often, and nothing for each round.
  *
  *   jacobi DS MEMBER MEMBERS float|double N ROUNDS
+ *
+ *        own rows of the neighbour above        they write these, 64 pages at most
+ *        begin - DEPTH .. begin                 copied from there; a row less of them is right after each round
+ *        begin .. end                           own: shared, written by nobody else
+ *        end .. end + DEPTH                     copied from below
  */
 #include "parallel.h"
 
+/* Even: then it is the shared grid that is right when rows are copied. */
+enum { DEPTH = 16 };
+
+struct band {
+  struct part own, kept; /* rows that it writes; and with those of its neighbours that it copies */
+};
+
+static struct band band_of(const struct team *team, uint64_t n) {
+  struct part rows = share_of(team, n - 2);
+  struct band band = {.own = {rows.begin + 1, rows.end + 1}};
+  if (team->members > 1 && (n - 2) / team->members < DEPTH) die(EXIT_USAGE, "N: %d rows for each member", DEPTH);
+  band.kept.begin = team->member == 0 ? 0 : band.own.begin - DEPTH;
+  band.kept.end = team->member == team->members - 1 ? n : band.own.end + DEPTH;
+  return band;
+}
+
+static void *allocate(uint64_t bytes) {
+  void *memory = aligned_alloc(PAGE, whole_pages(bytes));
+  if (memory == NULL) die(EXIT_CALL, "no memory for %" PRIu64 " bytes", bytes);
+  return memory;
+}
+
 #define JACOBI(type, name)                                                                                             \
+  /* Where each row of both grids is that this member has or copies. */                                                \
+  static void lay_out_##name(struct team *team, struct band band, uint64_t n, type **lines[2]) {                       \
+    type *shared = (type *)team->base, *mine = allocate((band.kept.end - band.kept.begin) * n * sizeof(type));         \
+    uint64_t copied = (band.own.begin - band.kept.begin) + (band.kept.end - band.own.end);                             \
+    type *copies = allocate(copied * n * sizeof(type));                                                                \
+    for (int grid = 0; grid < 2; grid++) lines[grid] = allocate(n * sizeof(type *));                                   \
+    if (team->member > 0) odonata_touch_for_write(shared + band.own.begin * n, (band.own.end - band.own.begin) * n * sizeof(type)); \
+    for (uint64_t i = band.kept.begin; i < band.kept.end; i++) {                                                       \
+      bool own = i >= band.own.begin && i < band.own.end, edge = i == 0 || i == n - 1;                                 \
+      lines[0][i] = own || edge ? shared + i * n : copies;                                                             \
+      if (!own && !edge) copies += n;                                                                                  \
+      lines[1][i] = edge ? shared + i * n : mine + (i - band.kept.begin) * n;                                          \
+      if (!edge) { /* Its first and last columns are right for ever. */                                                \
+        lines[1][i][0] = lines[0][i][0] = shared[i * n];                                                               \
+        lines[1][i][n - 1] = lines[0][i][n - 1] = shared[i * n + n - 1];                                               \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }                                                                                                                    \
+                                                                                                                       \
+  static void copy_rows_##name(struct team *team, struct band band, uint64_t n, type **line) {                         \
+    const type *shared = (const type *)team->base;                                                                     \
+    for (uint64_t i = band.kept.begin; i < band.kept.end; i++)                                                         \
+      if (line[i] != shared + i * n) memcpy(line[i], shared + i * n, n * sizeof(type));                                \
+  }                                                                                                                    \
+                                                                                                                       \
   static uint64_t name(struct team *team, uint64_t n, uint64_t rounds) {                                               \
-    uint64_t bytes = whole_pages(n * n * sizeof(type));                                                                \
-    type *grids[2] = {(type *)team->base, (type *)(team->base + bytes)};                                               \
+    type *shared = (type *)team->base, **lines[2];                                                                     \
+    struct band band = band_of(team, n);                                                                               \
     if (team->member == 0)                                                                                             \
-      for (uint64_t i = 0; i < n * n; i++) grids[0][i] = grids[1][i] = i < n ? 100 : (type)(i % 3);                    \
+      for (uint64_t i = 0; i < n * n; i++) shared[i] = i < n ? 100 : (type)(i % 3);                                    \
     await_start(team);                                                                                                 \
-    struct part rows = share_of(team, n - 2);                                                                          \
+    lay_out_##name(team, band, n, lines);                                                                              \
     for (uint64_t round = 0; round < rounds; round++) {                                                                \
-      const type *restrict from = grids[round % 2];                                                                    \
-      type *restrict to = grids[1 - round % 2];                                                                        \
-      for (uint64_t i = rows.begin + 1; i <= rows.end; i++)                                                            \
-        for (uint64_t j = 1; j < n - 1; j++)                                                                           \
-          to[i * n + j] = (from[(i - 1) * n + j] + from[(i + 1) * n + j] + from[i * n + j - 1] + from[i * n + j + 1]) / 4; \
-      meet(team);                                                                                                      \
+      uint64_t since = round % DEPTH, last = rounds - (round - since), depth = last < DEPTH ? last : DEPTH;            \
+      if (since == 0) {                                                                                                \
+        if (round > 0) meet(team); /* All have written the rows that are copied. */                                    \
+        copy_rows_##name(team, band, n, lines[0]);                                                                     \
+      }                                                                                                                \
+      if (since == 1) meet(team); /* All have copied them: they are written now. */                                    \
+      uint64_t more = depth - 1 - since;                                                                               \
+      uint64_t begin = team->member == 0 ? 1 : band.own.begin - more;                                                  \
+      uint64_t end = team->member == team->members - 1 ? n - 1 : band.own.end + more;                                  \
+      type **from = lines[round % 2], **to = lines[1 - round % 2];                                                     \
+      for (uint64_t i = begin; i < end; i++) {                                                                         \
+        const type *restrict above = from[i - 1], *restrict at = from[i], *restrict below = from[i + 1];               \
+        type *restrict into = to[i];                                                                                   \
+        for (uint64_t j = 1; j < n - 1; j++) into[j] = (above[j] + below[j] + at[j - 1] + at[j + 1]) / 4;              \
+      }                                                                                                                \
     }                                                                                                                  \
     uint64_t checksum = 0;                                                                                             \
-    for (uint64_t at = (rows.begin + 1) * n; at < (rows.end + 1) * n; at++)                                            \
-      checksum += at_place(at, bits_of_double((double)grids[rounds % 2][at]));                                         \
+    for (uint64_t i = band.own.begin; i < band.own.end; i++)                                                           \
+      for (uint64_t j = 0; j < n; j++)                                                                                 \
+        checksum += at_place(i * n + j, bits_of_double((double)lines[rounds % 2][i][j]));                              \
     return checksum;                                                                                                   \
   }
 
@@ -35,7 +99,7 @@ int main(int argc, char **argv) {
   bool floats = strcmp(argv[4], "float") == 0;
   if (!floats && strcmp(argv[4], "double") != 0) die(EXIT_USAGE, "'%s': float or double", argv[4]);
   uint64_t n = number(argv[5], "N"), rounds = number(argv[6], "ROUNDS");
-  struct team team = open_team(argv, 2 * whole_pages(n * n * (floats ? sizeof(float) : sizeof(double))));
+  struct team team = open_team(argv, n * n * (floats ? sizeof(float) : sizeof(double)));
   finish(&team, floats ? with_floats(&team, n, rounds) : with_doubles(&team, n, rounds));
   return 0;
 }

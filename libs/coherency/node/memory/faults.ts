@@ -31,7 +31,7 @@ export class Faults<M extends Mapping, B> {
       context.say({ type: 'fault-error', fault, signal: 'SIGSEGV', reason });
       return;
     }
-    entry.readahead.access(page);
+    entry.readahead.access(page, dataspace.contested.has(page), write);
     if (context.mayUse(dataspace.id, page, write)) this.resolve(dataspace, fault, 'node');
     else this.request(dataspace, fault, this.isUpgrade(dataspace, fault) ? 'upgrade' : 'remote');
   }
@@ -66,7 +66,10 @@ export class Faults<M extends Mapping, B> {
       this.short(fault, place);
       return;
     }
-    if (place === 'upgrade') dataspace.prediction.upgraded(page);
+    if (place === 'upgrade') {
+      dataspace.prediction.upgraded(page);
+      dataspace.contested.note(page);
+    }
     const forWriting = this.asksForWriting(dataspace, fault);
     if (!forWriting) dataspace.prediction.read(page);
     const mode: AccessMode = forWriting ? 'WRITE' : 'READ';
@@ -162,11 +165,19 @@ export class Faults<M extends Mapping, B> {
     mode: AccessMode,
     shared = false,
   ): void {
-    this.context.want({ dataspace: dataspace.id, firstPage: page, pageCount: 1 }, mode, 1);
-    dataspace.lostLately.asked(page);
-    const wanted = entry.readahead.wanted(page, entry.endPage, shared);
-    if (wanted.some((each) => each.pageCount > 1)) this.context.say({ type: 'ahead', entry, wanted, mode });
+    const wanted = entry.readahead.wanted(page, entry.endPage, shared, mode === 'WRITE');
+    const together = Math.max(1, this.roomFor(dataspace, entry, page, wanted[0]?.neededPages ?? 1));
+    const run = { dataspace: dataspace.id, firstPage: page, pageCount: together };
+    this.context.want(run, mode, together);
+    for (let each = page; each < page + together; each++) dataspace.lostLately.asked(each);
+    if (wanted.some((each) => each.pageCount > together))
+      this.context.say({ type: 'ahead', entry, wanted, mode });
     if (mode === 'READ') this.bringLost(dataspace, entry);
+  }
+
+  // Of the page itself there is.
+  private roomFor(dataspace: NodeDataspace<M, B>, { charged }: M, page: number, pageCount: number): number {
+    return pageCount > 1 ? this.context.room.reserve(dataspace, page, pageCount, charged) : 1;
   }
 
   /** What was read here and lost comes along with what is read now. */

@@ -355,6 +355,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
         return;
       case 'drop':
         this.rememberLost(dataspace, run);
+        if (this.home.hasMapped(run.dataspace, firstPage)) dataspace.contested.note(firstPage, pageCount);
         dataspace.prediction.gone(firstPage, pageCount);
         this.drop(dataspace, run);
         this.home.takeForNode(run, 'WRITE');

@@ -1,6 +1,7 @@
 // A shared dataspace as the memory of a node knows it: its frames, who waits for its pages, and what is kept of them.
 import assert from 'node:assert/strict';
 import type { PageRun, PageSpan } from '../../page.ts';
+import { ContestedPages } from '../readahead/contested-pages.ts';
 import { LostLately } from '../readahead/lost-lately.ts';
 import { WritePrediction } from '../readahead/write-prediction.ts';
 import type { PageFrames } from './page-frames.ts';
@@ -23,6 +24,7 @@ export class NodeDataspace<M extends Mapping, B> {
   readonly waiting = new Waiting<M>();
   readonly prediction = new WritePrediction();
   readonly lostLately = new LostLately();
+  readonly contested = new ContestedPages();
   /** By page; the holder's machine keeps one version of a page at most. */
   readonly retained = new Map<number, Retained<B>>();
   /** By page that was asked for: who pays for the frame that is kept for it. */

@@ -133,3 +133,88 @@ test('who says that it reads at random gets what it touches; in order: a run fro
   ahead.advise('normal');
   expect(fault(5_000)).toBeLessThanOrEqual(16);
 });
+
+/** One visit to a run whose pages go back and forth. @returns what is asked for at each fault, and how many faults there are */
+function visit(readahead: Readahead, first: number, count: number): { asked: number[][]; faults: number } {
+  const asked: number[][] = [];
+  let faults = 0;
+  for (let page = first; page < first + count; ) {
+    readahead.access(page, true);
+    faults++;
+    for (const { firstPage, pageCount } of readahead.wanted(page, 100_000))
+      asked.push([firstPage, pageCount]);
+    const mapped = readahead.mapPages;
+    readahead.mapped(page, mapped);
+    page += mapped;
+  }
+  return { asked, faults };
+}
+
+test('where pages go back and forth, a run is looked at once, and then asked for as a whole', () => {
+  const readahead = new Readahead();
+  const looked = visit(readahead, 992, 6);
+  expect(looked.faults).toBe(6);
+  expect(Math.max(...looked.asked.map(([first, count]) => first! + count!))).toBeLessThanOrEqual(992 + 2 * 6);
+  for (let i = 0; i < 5; i++) {
+    expect(visit(readahead, 992, 6)).toEqual({ asked: [[992, 6]], faults: 1 });
+    // Others do not change that.
+    visit(readahead, 5_000 + i * 100, 2);
+  }
+  // It goes on: that is looked at, and known.
+  visit(readahead, 992, 8);
+  expect(visit(readahead, 992, 8)).toEqual({ asked: [[992, 8]], faults: 1 });
+});
+
+test('a known run that became shorter is seen to be', () => {
+  const readahead = new Readahead();
+  visit(readahead, 992, 20);
+  let asked = 20;
+  let visits = 0;
+  for (; asked > 2 && visits < 100; visits++)
+    asked = visit(readahead, 992, 2).asked.reduce((sum, [, count]) => sum + count!, 0);
+  expect(visits).toBeLessThan(40);
+});
+
+test('a long run whose pages go back and forth goes in windows from its first page on, once that is known', () => {
+  const readahead = new Readahead();
+  visit(readahead, 1_000, 500);
+  const again = visit(readahead, 1_000, 500);
+  expect(again.faults).toBeLessThan(10);
+});
+
+test('for writing no more than 128 pages are asked for beyond those that are used', () => {
+  const readahead = new Readahead();
+  let most = 0;
+  for (let page = 0; page < 2_000; ) {
+    readahead.access(page);
+    for (const { firstPage, pageCount } of readahead.wanted(page, 100_000, false, true))
+      most = Math.max(most, firstPage + pageCount - page);
+    const mapped = Math.min(64, readahead.mapPages);
+    readahead.mapped(page, mapped);
+    page += mapped;
+  }
+  expect(most).toBe(128);
+});
+
+test('where pages go back and forth, what is read after what was written is a run of its own', () => {
+  const readahead = new Readahead();
+  const round = () =>
+    [true, false].map((write, half) => {
+      let asked = 0;
+      let faults = 0;
+      for (let page = 992 + half * 32, end = page + 32; page < end; ) {
+        readahead.access(page, true, write);
+        faults++;
+        for (const { pageCount } of readahead.wanted(page, 100_000, false, write)) asked += pageCount;
+        readahead.mapped(page, readahead.mapPages);
+        page += readahead.mapPages;
+      }
+      return { asked, faults };
+    });
+  round();
+  for (let i = 0; i < 5; i++)
+    expect(round()).toEqual([
+      { asked: 32, faults: 1 },
+      { asked: 32, faults: 1 },
+    ]);
+});

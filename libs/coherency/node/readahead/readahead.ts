@@ -2,9 +2,13 @@
 // free to have, as long as some of them are used. Sequential access: windows that double up to 2 MiB, and the next ones ahead of time,
 // but no further than the run before this one went: who reads chunks does not get the chunks between. What is ahead is asked for by
 // whole windows: a fault for each message that came would else ask for as little as that message had, and each word to the
-// directory costs as much for a page as for five hundred.
+// directory costs as much for a page as for five hundred. For writing no more than WRITE_AHEAD_PAGES are: what is beyond the
+// end of a run is somebody's who goes on to write it. Where pages go back and forth, runs are as long as they were
+// (`known-runs.ts`).
 
+import type { AccessMode } from '../../page.ts';
 import { BLOCK_PAGES } from '../../shard.ts';
+import { KNOWN_PAGES_MAX, KnownRuns } from './known-runs.ts';
 
 const AROUND_PAGES = 16;
 /** So many faults far from each other: neighbours are not worth asking for. */
@@ -16,6 +20,7 @@ const AROUND_KEPT = 8;
 const WINDOW_MAX_PAGES = BLOCK_PAGES;
 /** How far ahead of the reader pages are asked for, in windows. */
 const AHEAD_WINDOWS = 2;
+const WRITE_AHEAD_PAGES = 128;
 
 export interface Wanted {
   firstPage: number;
@@ -42,6 +47,14 @@ export class Readahead {
   private runStart = 0;
   /** Pages that this run is expected to have, from the one before. */
   private expectedPages = Number.POSITIVE_INFINITY;
+  /** Of runs that begin where pages go back and forth. */
+  private readonly known = new KnownRuns();
+  /** The first page after this run, which is known; 0: it is not. */
+  private knownEnd = 0;
+  /** From where on this run is looked at, a page a fault; -1: it is not. */
+  private lookedFrom = -1;
+  /** Of this run, where it began at a page that goes back and forth. */
+  private contestedMode: AccessMode | undefined;
   /** What somebody said of how it will be touched. */
   advised: 'normal' | 'sequential' | 'random' = 'normal';
 
@@ -55,20 +68,32 @@ export class Readahead {
   forget(): void {
     [this.nextPage, this.window, this.aheadPage, this.lastPage, this.strayFaults] = [-1, 1, 0, -1, 0];
     [this.arounds, this.again, this.runStart] = [[], false, 0];
+    [this.knownEnd, this.lookedFrom, this.contestedMode] = [0, -1, undefined];
+    this.known.forget();
     this.expectedPages = Number.POSITIVE_INFINITY;
   }
 
   get sequential(): boolean {
-    return this.window > 1;
+    return this.window > 1 || this.knownEnd > 0;
+  }
+
+  /** It is looked at how far this run goes: a fault a page shows that. */
+  get looking(): boolean {
+    return this.lookedFrom >= 0;
   }
 
   /** How many pages may be mapped by one fault. */
   get mapPages(): number {
+    if (this.looking) return 1;
+    if (this.knownEnd > 0) return Math.max(1, this.knownEnd - this.lastPage);
     return Math.max(AROUND_PAGES, this.window);
   }
 
-  /** A fault at `page`: follows the access pattern. */
-  access(page: number): void {
+  /**
+   * A fault at `page`: follows the access pattern. `contested`: it goes back and forth between this node and others; there runs
+   * that are read and runs that are written do not go on in each other.
+   */
+  access(page: number, contested = false, write = false): void {
     // Also the first one is of a run.
     if (this.advised === 'sequential' && page !== this.nextPage) {
       this.forget();
@@ -81,6 +106,11 @@ export class Readahead {
     if (page === this.nextPage || this.arounds.some((first) => page > first && page < first + AROUND_PAGES)) {
       this.strayFaults = 0;
     } else this.strayFaults++;
+    if (this.goesOnKnown(page, write)) return;
+    if ((page !== this.nextPage || this.ofOtherMode(write)) && contested && this.advised === 'normal') {
+      this.beginContested(page, write);
+      return;
+    }
     if (page === this.nextPage) {
       this.window = Math.min(WINDOW_MAX_PAGES, Math.max(AROUND_PAGES, this.window * 2));
       if (page - this.runStart >= this.expectedPages) this.expectedPages = Number.POSITIVE_INFINITY;
@@ -91,14 +121,52 @@ export class Readahead {
     this.window = 1;
     this.aheadPage = page;
     this.runStart = page;
+    [this.knownEnd, this.lookedFrom, this.contestedMode] = [0, -1, undefined];
+  }
+
+  private beginContested(page: number, write: boolean): void {
+    this.contestedMode = write ? 'WRITE' : 'READ';
+    const pages = this.known.visit(page, this.contestedMode);
+    [this.window, this.runStart, this.aheadPage] = [1, page, page];
+    [this.knownEnd, this.lookedFrom] = [0, -1];
+    if (pages === undefined) {
+      this.lookedFrom = page;
+      this.known.saw(page, this.contestedMode, 1);
+    } else if (pages <= KNOWN_PAGES_MAX) this.knownEnd = page + pages;
+    else [this.window, this.expectedPages] = [KNOWN_PAGES_MAX, Number.POSITIVE_INFINITY];
+  }
+
+  /** True where the run is known or looked at, and the page is of it. */
+  private goesOnKnown(page: number, write: boolean): boolean {
+    if (this.ofOtherMode(write)) return false;
+    if (page < this.knownEnd && page > this.runStart) return true;
+    const goesOn = page === this.nextPage && (this.knownEnd > 0 || this.looking);
+    if (goesOn) {
+      const pages = page + 1 - this.runStart;
+      this.known.saw(this.runStart, this.contestedMode!, pages);
+      if (pages <= KNOWN_PAGES_MAX) {
+        // It goes on where it ended before.
+        if (!this.looking) this.lookedFrom = page;
+        this.knownEnd = 0;
+        return true;
+      }
+    }
+    [this.knownEnd, this.lookedFrom, this.contestedMode] = [0, -1, undefined];
+    return false;
+  }
+
+  protected ofOtherMode(write: boolean): boolean {
+    return this.contestedMode !== undefined && (this.contestedMode === 'WRITE') !== write;
   }
 
   /**
    * What to ask for because of a fault at `page`. `endPage` bounds the mapping. `shared`: it is here already, to be read, and
-   * now to be written; others have it too, and very likely what is around it.
+   * now to be written; others have it too, and very likely what is around it. The first of it begins with the page, and
+   * what is needed of that is asked for together.
    */
-  wanted(page: number, endPage: number, shared = false): Wanted[] {
+  wanted(page: number, endPage: number, shared = false, write = shared): Wanted[] {
     if (this.advised === 'random') return [{ firstPage: page, pageCount: 1, neededPages: 1 }];
+    if (this.looking || this.knownEnd > 0) return [this.wantedOfKnown(page, endPage)];
     if (!this.sequential) {
       if (shared) return [{ firstPage: page, pageCount: 1, neededPages: 1 }];
       // After a run of some length another one is likely.
@@ -113,14 +181,23 @@ export class Readahead {
     const from = Math.max(page, this.aheadPage);
     const wanted: Wanted[] = [{ firstPage: page, pageCount: 1, neededPages: 1 }];
     if (from - page > this.window * AHEAD_WINDOWS) return wanted;
+    const ahead = this.window * (1 + AHEAD_WINDOWS);
     const horizon = Math.min(
-      wholeWindows(from, page + this.window * (1 + AHEAD_WINDOWS)),
+      wholeWindows(from, page + (write ? Math.min(ahead, WRITE_AHEAD_PAGES) : ahead)),
       this.runStart + this.expectedPages,
     );
     const to = Math.min(endPage, horizon);
     if (to > from) wanted.push({ firstPage: from, pageCount: to - from, neededPages: to - from });
     this.aheadPage = Math.max(this.aheadPage, to);
     return wanted;
+  }
+
+  private wantedOfKnown(page: number, endPage: number): Wanted {
+    const asked = this.aheadPage > page;
+    const most = asked ? 1 : this.looking ? page + 1 - this.lookedFrom : this.knownEnd - page;
+    const pageCount = Math.max(1, Math.min(most, endPage - page));
+    this.aheadPage = Math.max(this.aheadPage, page + pageCount);
+    return { firstPage: page, pageCount, neededPages: pageCount };
   }
 
   /** Of what was wanted up to `endPage` there was room for the pages before `page`: the next fault asks for the others again. */

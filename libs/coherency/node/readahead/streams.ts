@@ -9,8 +9,8 @@ import { Readahead } from './readahead.ts';
 const ASIDE_MAX = 7;
 
 class Run extends Readahead {
-  goesOnAt(page: number): boolean {
-    return page === this.nextPage;
+  goesOnAt(page: number, write: boolean): boolean {
+    return page === this.nextPage && !this.ofOtherMode(write);
   }
 
   isAt(page: number): boolean {
@@ -36,6 +36,10 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
     return this.current.sequential;
   }
 
+  get looking(): boolean {
+    return this.current.looking;
+  }
+
   get mapPages(): number {
     return this.current.mapPages;
   }
@@ -51,18 +55,19 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
     this.main.forget();
   }
 
-  access(page: number): void {
-    const goesOn = [this.main, ...this.aside].find((run) => run.goesOnAt(page));
-    if (goesOn === undefined && this.main.sequential && this.advised === 'normal')
+  access(page: number, contested = false, write = false): void {
+    const goesOn = [this.main, ...this.aside].find((run) => run.goesOnAt(page, write));
+    const keeps = this.main.sequential || this.main.looking;
+    if (goesOn === undefined && keeps && this.advised === 'normal')
       this.aside = [this.main.copy(), ...this.aside].slice(0, ASIDE_MAX);
     this.current = goesOn ?? this.main;
-    this.current.access(page);
+    this.current.access(page, contested, write);
     if (this.current !== this.main)
       this.aside = [this.current, ...this.aside.filter((run) => run !== this.current)];
   }
 
-  wanted(page: number, endPage: number, shared = false): ReturnType<Readahead['wanted']> {
-    return this.at(page).wanted(page, endPage, shared);
+  wanted(page: number, endPage: number, shared = false, write = shared): ReturnType<Readahead['wanted']> {
+    return this.at(page).wanted(page, endPage, shared, write);
   }
 
   cutShort(page: number, endPage: number): void {
