@@ -102,6 +102,13 @@ export class LeaseTable {
     this.deadAtMs.delete(holder);
   }
 
+  /** When the first of them is dead, unless it is heard before; infinite: there is none. */
+  get firstDeathMs(): number {
+    let firstMs = Number.POSITIVE_INFINITY;
+    for (const atMs of this.deadAtMs.values()) firstMs = Math.min(firstMs, atMs);
+    return firstMs;
+  }
+
   /** Holders whose lease ended: what they hold may be given to others. */
   dead(nowMs: number): HolderId[] {
     return [...this.deadAtMs].filter(([, atMs]) => atMs <= nowMs).map(([holder]) => holder);

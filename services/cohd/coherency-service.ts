@@ -63,6 +63,14 @@ export class CoherencyService {
   private readonly asked = new Set<Promise<void>>();
   private retreated: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private timerMs = Number.POSITIVE_INFINITY;
+  private readonly ownTick = ownTurn(
+    { timer: 'replica' },
+    () => this.tick(),
+    () => {
+      this.timer = setTimeout(this.ownTick, AFTER_BUG_MS);
+    },
+  );
   private closed = false;
 
   constructor(options: CoherencyOptions) {
@@ -226,17 +234,16 @@ export class CoherencyService {
   private arm(): void {
     clearTimeout(this.timer);
     if (this.closed) return;
-    const again = (): void => {
-      this.timer = setTimeout(tick, AFTER_BUG_MS);
-    };
-    const tick = ownTurn({ timer: 'replica' }, () => this.tick(), again);
-    this.timer = setTimeout(tick, Math.max(1, Math.ceil(this.core.nextMs - this.o.now())));
+    this.timerMs = this.core.nextMs;
+    this.timer = setTimeout(this.ownTick, Math.max(1, Math.ceil(this.timerMs - this.o.now())));
   }
 
   // ---- what is done
 
   private perform(actions: readonly ElectedReplicaAction[]): void {
     doAll(actions, (action) => this.performOne(action));
+    // What happened may want a tick earlier.
+    if (this.core.nextMs < this.timerMs) this.arm();
   }
 
   private performOne(action: ElectedReplicaAction): void {

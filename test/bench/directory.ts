@@ -3,6 +3,13 @@ import { withCluster } from './cluster.ts';
 import { failover, LEASE_MS } from './directory/failover.ts';
 import { type Place, placeOf } from './directory/holders.ts';
 import { replicas } from './directory/replicas.ts';
+import {
+  QUICK_STANDING,
+  STANDING,
+  STANDING_LEASE_MS,
+  type Standing,
+  standing,
+} from './directory/standing.ts';
 import { throughput } from './directory/throughput.ts';
 import { upgrade } from './directory/upgrade.ts';
 import type { Part, Setting } from './part.ts';
@@ -19,7 +26,7 @@ export const directory: Part = {
     const { figures, table, measured } = await throughput(setting, alone);
     const shared = await upgrade(setting, alone);
     const counts = setting.quick ? QUICK_MORE_REPLICAS : MORE_REPLICAS;
-    return await withReplicas(setting, counts, async (places) => {
+    const loaded = await withReplicas(setting, counts, async (places) => {
       const cost = await replicas(setting, [alone, ...places]);
       const killed = await failover(setting, places[0]!);
       return {
@@ -33,8 +40,22 @@ export const directory: Part = {
         },
       };
     });
+    const idle = await idling(setting);
+    return {
+      figures: [...loaded.figures, ...idle.figures],
+      tables: [...loaded.tables, idle.table],
+      measured: { ...loaded.measured, standing: idle.measured },
+    };
   },
 };
+
+/** With no other cluster beside it: they would share the cores. */
+async function idling(setting: Setting): Promise<Standing> {
+  const { signal, progress, quick } = setting;
+  const { replicas: directories } = quick ? QUICK_STANDING : STANDING;
+  const options = { nodes: 1, directories, leaseMs: STANDING_LEASE_MS, suffix: '-idle', signal, progress };
+  return await withCluster(options, async (to) => await standing(setting, await placeOf(to)));
+}
 
 /** A cluster for each of these numbers of replicas, side by side. */
 async function withReplicas<T>(

@@ -12,7 +12,7 @@ export type Verdict = 'meets' | 'falls short';
 export interface Figure {
   name: string;
   value: number;
-  unit: '' | 'x' | 'us' | 'ms' | 'M/s' | 'B';
+  unit: '' | 'x' | '%' | 'us' | 'ms' | 'M/s' | 'B';
   target: Target;
   verdict: Verdict;
 }

@@ -176,6 +176,11 @@ export class Barriers {
     for (const barrier of this.byKey.values()) if (barrier.dataspace === dataspace) this.break(barrier);
   }
 
+  /** A tick has to look at one, or to say what became of one. */
+  get anyTimed(): boolean {
+    return this.timed.size > 0 || this.answers.length > 0;
+  }
+
   tick(nowMs: number): BarrierAnswer[] {
     this.nowMs = nowMs;
     for (const barrier of this.timed) {

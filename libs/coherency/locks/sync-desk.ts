@@ -201,6 +201,11 @@ export class SyncDesk {
     return this.locks.get(dataspace)?.heldCount ?? 0;
   }
 
+  /** Nobody waits whose time may end, and no barrier is looked at by the clock. */
+  get isQuiet(): boolean {
+    return this.contended.size === 0 && !this.waiters.anyTimed && !this.barriers.anyTimed;
+  }
+
   tick(nowMs: number): SyncAnswer[] {
     const locks = [...this.contended].flatMap((dataspace) => {
       const contended = this.locks.get(dataspace)!;

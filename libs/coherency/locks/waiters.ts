@@ -85,6 +85,11 @@ export class Waiters {
     for (const link of this.byOwner.get(owner) ?? []) this.remove(link);
   }
 
+  /** Somebody waits for so long and no longer. */
+  get anyTimed(): boolean {
+    return this.deadlines.peek() !== undefined;
+  }
+
   /** Takes off those whose time is over. */
   tick(nowMs: number): Waiter[] {
     const late: Waiter[] = [];

@@ -56,3 +56,30 @@ test('after a time in which this replica must not lead a holder has a lease to b
   ticks(againMs + LEASE_MS, againMs + LEASE_MS + 2 * TICK_MS);
   expect(isHere()).toBe(false);
 });
+
+test('a replica that has nothing to do rests, and a holder dies in time all the same', () => {
+  const { replica, isHere, ticks } = replicaUntil(Number.POSITIVE_INFINITY);
+  ticks(TICK_MS, 2 * TICK_MS);
+  let looks = 0;
+  let nowMs = TICK_MS;
+  for (; isHere() && nowMs < 2 * LEASE_MS; looks++) {
+    expect(replica.isResting).toBe(true);
+    nowMs = replica.nextMs;
+    replica.tick(nowMs);
+  }
+  // The first tick takes everybody for heard.
+  expect(nowMs).toBe(TICK_MS + LEASE_MS);
+  expect(looks).toBeLessThanOrEqual(12);
+});
+
+test('what happens ends the rest: the next tick comes within one, and finds the pause before it', () => {
+  const { replica, ticks, isHere } = replicaUntil(Number.POSITIVE_INFINITY);
+  ticks(TICK_MS, 2 * TICK_MS);
+  const backMs = LEASE_MS + 10;
+  // The stream's end is heard before the clock is looked at.
+  replica.step({ type: 'closed', stream: 1 }, backMs);
+  expect(replica.isResting).toBe(false);
+  expect(replica.nextMs).toBeLessThanOrEqual(backMs + TICK_MS);
+  replica.tick(backMs);
+  expect(isHere()).toBe(true);
+});

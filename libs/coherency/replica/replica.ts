@@ -18,8 +18,10 @@ import type { ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.t
 import { type ReplicaOptions, ReplicaShards, type Waiting } from './shard/replica-shards.ts';
 import type { ShardLeader } from './shard/shard-leader.ts';
 
-/** The time between two ticks. */
+/** The time between two ticks, while anything waits for one. */
 export const TICK_MS = 20;
+/** Of a lease at most: while nothing waits; well below what counts as a pause. */
+const QUIET_ONE_IN = 10;
 const NODE_NAME_MAX = 100;
 /** Holders of a replica, those included that are silent for less than a lease. */
 export const HOLDERS_MAX = 4_096;
@@ -37,6 +39,10 @@ export class Replica extends ReplicaShards {
   /** Nodes that did not report, whose death is being noted, with the leaders that wait for that. */
   private readonly absentees = new Map<string, Set<ShardLeader>>();
   private tickedAtMs: number;
+  /** The last time at which a tick was due, also where none was needed. */
+  private dueAtMs: number;
+  /** No tick changes anything before; undefined: something waits for the next one. */
+  private quietUntilMs: number | undefined;
   private ledBefore = false;
 
   constructor(options: ReplicaOptions) {
@@ -47,18 +53,26 @@ export class Replica extends ReplicaShards {
     this.leases = this.machines.leases(options.leaseMs);
     this.members = this.machines.members(options.incarnation, noted);
     this.tickedAtMs = options.nowMs;
+    this.dueAtMs = options.nowMs;
   }
 
   // ---- what can be seen
 
-  /** When the next tick is wanted. */
+  /** When the next tick is wanted; each event may bring that nearer. */
   get nextMs(): number {
-    return this.tickedAtMs + TICK_MS;
+    return this.quietUntilMs ?? this.dueAtMs + TICK_MS;
+  }
+
+  /** Ticks before `nextMs` would change nothing. */
+  get isResting(): boolean {
+    return this.quietUntilMs !== undefined;
   }
 
   // ---- what happens
 
   step(event: ReplicaEvent, nowMs: number): ReplicaAction[] {
+    // It comes with each heartbeat, and nothing waits for a tick by that.
+    if (event.type !== 'mayLead') this.stir(nowMs);
     switch (event.type) {
       case 'closed':
         this.closed(event.stream);
@@ -73,6 +87,7 @@ export class Replica extends ReplicaShards {
         this.leave(event.shard);
         break;
       case 'mayLead':
+        if (!this.mayLead(nowMs)) this.ledBefore = false;
         this.leadsUntilMs = event.untilMs;
         break;
       case 'removed':
@@ -92,6 +107,7 @@ export class Replica extends ReplicaShards {
   tick(nowMs: number): ReplicaAction[] {
     const paused = this.isPause(nowMs - this.tickedAtMs);
     this.tickedAtMs = nowMs;
+    this.dueAtMs = nowMs;
     this.notes.tick(nowMs);
     this.goOn(nowMs);
     const leads = this.mayLead(nowMs);
@@ -107,11 +123,40 @@ export class Replica extends ReplicaShards {
       }
       for (const leader of this.leaders.all()) leader.tick(nowMs);
     }
-    return this.end(nowMs);
+    const actions = this.end(nowMs);
+    this.quietUntilMs = this.isQuiet() ? this.firstDueMs(nowMs) : undefined;
+    return actions;
+  }
+
+  // An idle replica of many shards would spend most of its time on ticks that find nothing.
+  protected isQuiet(): boolean {
+    if (this.notes.pending > 0 || this.absentees.size > 0) return false;
+    for (const leader of this.leaders.all()) if (!leader.isQuiet) return false;
+    return true;
+  }
+
+  // The first lease that may end is looked at in time. Whoever must not lead buries nobody.
+  private firstDueMs(nowMs: number): number {
+    const everyMs = Math.floor(this.o.leaseMs / QUIET_ONE_IN / TICK_MS) * TICK_MS;
+    const latestMs = nowMs + Math.max(TICK_MS, everyMs);
+    if (this.leases.firstDeathMs >= latestMs || !this.mayLead(nowMs)) return latestMs;
+    const ticks = Math.ceil((this.leases.firstDeathMs - nowMs) / TICK_MS);
+    return nowMs + Math.max(1, ticks) * TICK_MS;
+  }
+
+  // Something happens after a time without ticks: those that were due would have told the leaders what time it is.
+  private stir(nowMs: number): void {
+    if (this.quietUntilMs === undefined) return;
+    this.quietUntilMs = undefined;
+    const missed = Math.floor((nowMs - this.dueAtMs) / TICK_MS) - 1;
+    if (missed <= 0) return;
+    this.dueAtMs += missed * TICK_MS;
+    if (this.mayLead(nowMs)) for (const leader of this.leaders.all()) leader.tick(this.dueAtMs);
   }
 
   /** A holder says something on a stream; the first is its hello. */
   receive(stream: StreamId, { event }: HolderEvent, nowMs: number): ReplicaAction[] {
+    if (event.case !== 'renew' || event.value.holdMs > 0) this.stir(nowMs);
     const entry = this.holders.ofStream(stream);
     if (event.case === 'hello') {
       this.hello(stream, event.value, nowMs);

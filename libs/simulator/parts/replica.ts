@@ -6,6 +6,7 @@ import type { HolderId } from '@odonata/coherency/page.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
 import type { Dataspace } from '@odonata/coherency/replica/dataspaces.ts';
 import { ElectedReplica, type ElectedReplicaAction } from '@odonata/coherency/replica/elected-replica.ts';
+import { type Replica, TICK_MS } from '@odonata/coherency/replica/replica.ts';
 import type { ShardLeader, ShardLeaderOptions } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import { type HolderEvent, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import type { AtStart, Change } from '../stores/cluster-store.ts';
@@ -54,6 +55,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
   private registry = new Registry([]);
   /** Of this start: what an earlier one had set does not ring. */
   private alarm!: Alarm;
+  private tickedAtMs = 0;
 
   constructor(world: Surroundings, place: Place) {
     super(world, place.name, place);
@@ -108,6 +110,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
     const about = { replica: this.name, incarnation, address: this.address, standalone: false };
     this.core.enter(machines.election({ ...about, shards: layout.shards, leaseMs: LEASE_MS }, this.clockMs));
     this.alarm = new Alarm(this, () => this.tick());
+    this.tickedAtMs = this.clockMs;
     this.tick();
     this.follow(this.core);
   }
@@ -194,11 +197,23 @@ export class ReplicaPart extends Part implements ReplicaAround {
   private tick(): void {
     const { core } = this;
     if (core === undefined) return;
+    const isDue = this.clockMs >= core.replica.nextMs;
     if (this.clockMs >= core.nextMs) {
       this.perform(core.tick(this.clockMs));
       this.checkBounds();
     }
-    this.alarm.set(core.nextMs);
+    if (isDue) this.tickedAtMs = this.clockMs;
+    else this.tickBeside(core.replica);
+    this.alarm.set(Math.min(core.nextMs, this.tickedAtMs + TICK_MS));
+  }
+
+  // Ticks that a quiet replica does not ask for: one of them that finds anything was needed.
+  private tickBeside(replica: Replica): void {
+    if (this.clockMs < this.tickedAtMs + TICK_MS) return;
+    this.tickedAtMs = this.clockMs;
+    if (!replica.isResting) return;
+    const [first] = replica.tick(this.clockMs);
+    check(first === undefined, 'liveness', undefined, () => `${this.name} rested, and had to ${first?.type}`);
   }
 
   // At most one read and one write of each holder wait for a page.

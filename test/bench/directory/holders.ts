@@ -1,5 +1,6 @@
 // Simulated holders at one cluster, and the dataspaces that they share.
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '@odonata/client/connection.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
@@ -59,21 +60,22 @@ export class Holders {
     this.all = all;
   }
 
-  /** So many holders, each with lines and a NATS connection of its own. */
-  static async join(place: Place, count: number): Promise<Holders> {
+  /** So many holders, each with lines and a NATS connection of its own. @param spreadMs over which they begin; at once */
+  static async join(place: Place, count: number, { spreadMs = 0 } = {}): Promise<Holders> {
     // Their lines are made by shipped code, which is whoever this process is.
     useTls(place.folder?.dir ?? '');
     const exchange = new Map<string, SimulatedHolder>();
     const { nats, natsCredentials, cluster, reach } = place;
     const shards = await shardsOf(place);
     const name = randomBytes(3).toString('hex');
-    const joining = Array.from({ length: count }, (_, i) =>
-      SimulatedHolder.join({
+    const joining = Array.from({ length: count }, async (_, i) => {
+      if (spreadMs > 0) await sleep((i * spreadMs) / count);
+      return await SimulatedHolder.join({
         ...{ nats, natsCredentials, cluster, reach, shards, exchange },
         name: `bench-${name}-${i}`,
         incarnation: randomBytes(8).readBigUInt64LE(),
-      }),
-    );
+      });
+    });
     return new Holders(place, shards, await Promise.all(joining));
   }
 

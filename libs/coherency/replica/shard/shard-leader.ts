@@ -99,6 +99,11 @@ export class ShardLeader {
     return this.rebuilding;
   }
 
+  /** True while a tick would change nothing: nothing waits for an answer, for a note or for the clock. */
+  get isQuiet(): boolean {
+    return !this.rebuilding && this.pagesChanging === 0 && this.parkedEvents === 0 && this.sync.isQuiet;
+  }
+
   /** A holder has a new stream, or this shard a new leader: the holder hears that it is led from here. */
   attach(entry: HolderEntry, nowMs: number): void {
     const { holders, dataspaces, lastEpoch } = this.o;

@@ -16,9 +16,6 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { PageStore } from './page-store.ts';
 
-/** Pages of one message to a node. */
-const SENT_PAGES = 64;
-
 /** What a line to the directory says of locks and waits. */
 export type LineEvent = Extract<RelayEvent, { type: 'answered' | 'confirmed' | 'voided' | 'rejoined' }>;
 type Step = Parameters<ShardedHolder['step']>[0];
@@ -272,12 +269,9 @@ export class GatewayHolder {
     // Who is not known any more asks anew.
     if (way === undefined) return;
     const { address, epoch, sender } = way;
-    const end = run.firstPage + run.pageCount;
-    for (let firstPage = run.firstPage; firstPage < end; firstPage += SENT_PAGES) {
-      const part = { ...run, firstPage, pageCount: Math.min(SENT_PAGES, end - firstPage) };
-      const sent = new PageBuffer(bytes.read(part));
-      this.o.transfers.send(address, part, { version, state, epoch, sender, receiver }, sent, true);
-    }
+    // As many as nodes send each other in one message: the machine cuts what is more.
+    const sent = new PageBuffer(bytes.read(run));
+    this.o.transfers.send(address, run, { version, state, epoch, sender, receiver }, sent, true);
   }
 }
 
