@@ -1,6 +1,7 @@
 // Real parallel programs (test/guests/parallel) on one, two and three nodes, beside the same bytes alone under node:wasi: wall
 // time, and the processor time of everything, guests and services, from the moment when the input is made on the first node.
 import assert from 'node:assert/strict';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Failure } from '../../services/vkctl/failure.ts';
 import { buildGuest } from '../guests/build.ts';
@@ -26,14 +27,28 @@ interface Program {
   cpuMost: number;
   /** Wall time on two nodes beside that of one alone. */
   wallMost?: number;
+  /** Pages that such a team must move, of the whole size: its input lies where the first of them is; missing: nobody can say. */
+  least?: (members: number) => number;
 }
 
+const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);
+/** What others than the first one have of so many bytes. */
+const othersShare = (bytes: number, members: number): number => (pagesOf(bytes) * (members - 1)) / members;
+/** Rows that neighbours copy of each other: 16 on both sides of each border, every 16 rounds. */
+const borders = (rowBytes: number, rounds: number, members: number): number =>
+  (rounds / 16) * 2 * (members - 1) * 16 * pagesOf(rowBytes);
+
 const PROGRAMS: readonly Program[] = [
-  { name: 'matrix 1536^2', guest: 'matrix', whole: [1536], quick: [128], cpuMost: 1.2, wallMost: 0.65 },
+  {
+    ...{ name: 'matrix 1536^2', guest: 'matrix', whole: [1536], quick: [128], cpuMost: 1.2, wallMost: 0.65 },
+    least: (members) => (members - 1) * pagesOf(1536 ** 2 * 8) + othersShare(1536 ** 2 * 8, members),
+  },
   { name: 'tsp', guest: 'tsp', whole: [19], quick: [13], cpuMost: 1.2, wallMost: 0.65 },
   {
     ...{ name: 'k-means 2 million', guest: 'kmeans', whole: [2_000_000, 20], quick: [20_000, 3] },
     ...{ cpuMost: 1.2, wallMost: 0.65 },
+    least: (members) =>
+      othersShare(2e6 * 32, members) + 20 * members * (members - 1) * pagesOf((48 / members) * 1152),
   },
   {
     ...{
@@ -43,13 +58,27 @@ const PROGRAMS: readonly Program[] = [
       quick: ['float', 256, 5],
     },
     ...{ cpuMost: 1.35, wallMost: 0.75 },
+    least: (members) => othersShare(4096 ** 2 * 4, members) + borders(4096 * 4, 100, members),
   },
   {
     ...{ name: 'jacobi 1024^2 doubles', guest: 'jacobi', whole: ['double', 1024, 400] },
     ...{ quick: ['double', 128, 10], cpuMost: 2.2 },
+    least: (members) => othersShare(1024 ** 2 * 8, members) + borders(1024 * 8, 400, members),
   },
-  { name: 'quicksort 16 million', guest: 'quicksort', whole: [16_000_000], quick: [300_000], cpuMost: 2 },
-  { name: 'words of 128 MiB', guest: 'words', whole: [128], quick: [2], cpuMost: 2 },
+  {
+    ...{
+      name: 'quicksort 16 million',
+      guest: 'quicksort',
+      whole: [16_000_000],
+      quick: [300_000],
+      cpuMost: 2,
+    },
+    least: (members) => othersShare(16e6 * 4, members),
+  },
+  {
+    ...{ name: 'words of 128 MiB', guest: 'words', whole: [128], quick: [2], cpuMost: 2 },
+    least: (members) => othersShare(128 * 2 ** 20, members),
+  },
 ];
 
 interface Line {
@@ -66,6 +95,8 @@ export interface ParallelRun {
   /** Of virtual kernels alone. */
   guestsMs: number;
   faults: number;
+  /** Writes to pages that others had, too. */
+  upgrades: number;
   pages: number;
 }
 
@@ -80,7 +111,7 @@ export const parallel: Part = {
         setting.progress(`${program.name}, ${i + 1} of ${rounds}`);
         each.push(...(await onceEach(setting, program)));
       }
-    return present(runs, rounds);
+    return present(runs, rounds, setting.quick);
   },
 };
 
@@ -111,7 +142,15 @@ async function alone({ signal }: Setting, guest: string, size: Program['whole'])
   if (code !== 0) throw new Failure(`${guest} alone: exit code ${code}: ${stderr.toString().trim()}`);
   const line = JSON.parse(stdout.toString().trim().split('\n').at(-1)!) as Line;
   const cpuMs = line.cpu_ns / 1e6;
-  const run = { members: 0, wallMs: line.wall_ns / 1e6, cpuMs, guestsMs: cpuMs, faults: 0, pages: 0 };
+  const run = {
+    members: 0,
+    wallMs: line.wall_ns / 1e6,
+    cpuMs,
+    guestsMs: cpuMs,
+    faults: 0,
+    upgrades: 0,
+    pages: 0,
+  };
   return { run, checksum: BigInt(`0x${line.checksum}`) };
 }
 
@@ -147,6 +186,7 @@ async function together(
     cpuMs: cpuOf(() => true),
     guestsMs: cpuOf((process) => process.endsWith('/vkernel')),
     faults: grew((stats) => stats.faults.remote?.count ?? 0n),
+    upgrades: grew((stats) => stats.faults.upgrade?.count ?? 0n),
     pages: grew((stats) => stats.pagesIn),
   };
   const checksum = lines.reduce((sum, line) => sum + BigInt(`0x${line.checksum}`), 0n);
@@ -156,14 +196,14 @@ async function together(
 const statistics = ({ to }: Setting): Promise<GetNodeStatsResponse[]> =>
   Promise.all(NODES.map((node) => to.pmapd(node).getNodeStats({})));
 
-function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number): PartResult {
+function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number, quick: boolean): PartResult {
   const figures: Figure[] = [];
   const rows: string[][] = [];
-  for (const [{ name, cpuMost, wallMost }, each] of runs) {
+  for (const [{ name, cpuMost, wallMost, least }, each] of runs) {
     const of = (members: number, value: (run: ParallelRun) => number): number =>
       median(each.filter((run) => run.members === members).map(value));
     const [wall, cpu] = [of(0, ({ wallMs }) => wallMs), of(0, ({ cpuMs }) => cpuMs)];
-    rows.push([name, 'alone', round(wall), '', round(cpu), '', '', '', '', '', '']);
+    rows.push([name, 'alone', round(wall), '', round(cpu), ...Array.from({ length: 8 }, () => '')]);
     for (let members = 1; members <= NODES.length; members++) {
       const wallRatio = of(members, ({ wallMs }) => wallMs) / wall;
       const cpuRatio = of(members, ({ cpuMs }) => cpuMs) / cpu;
@@ -173,7 +213,9 @@ function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number): Par
       rows.push([
         ...['', where, round(of(members, ({ wallMs }) => wallMs)), wallRatio.toFixed(2)],
         ...[of(members, ({ cpuMs }) => cpuMs), of(members, ({ guestsMs }) => guestsMs)].map(round),
-        ...[of(members, ({ faults }) => faults), of(members, ({ pages }) => pages)].map(round),
+        ...[of(members, ({ faults }) => faults), of(members, ({ upgrades }) => upgrades)].map(round),
+        round(of(members, ({ pages }) => pages)),
+        least === undefined || quick ? '' : round(least(members)),
         ...[cpuRatio.toFixed(2), ...verdictCells(figure)],
       ]);
       if (members === 2 && wallMost !== undefined)
@@ -186,13 +228,14 @@ function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number): Par
       {
         title: `${parallel.title}, ${rounds === 1 ? 'one round' : `${rounds} rounds`}`,
         columns: columns(
-          ...['PROGRAM', 'WHERE', '>WALL ms', '>x ALONE', '>CPU ms', '>OF GUESTS', '>FAULTS', '>PAGES'],
-          ...['>CPU x ALONE', 'TARGET', 'VERDICT'],
+          ...['PROGRAM', 'WHERE', '>WALL ms', '>x ALONE', '>CPU ms', '>OF GUESTS'],
+          ...['>FAULTS', '>UPGRADES', '>PAGES', '>LEAST', '>CPU x ALONE', 'TARGET', 'VERDICT'],
         ),
         rows,
         notes: [
           'Alone: node:wasi --no-liftoff in private memory. CPU: of all processes of the cluster, from when the input is made on the first node.',
-          'Results are the same to the last bit, wherever they were computed. FAULTS and PAGES came from other nodes.',
+          'Results are the same to the last bit, wherever they were computed. FAULTS and PAGES came from other nodes; UPGRADES: writes to pages that others had, too.',
+          'LEAST: pages that the program must move, the input to where it is worked on and what each round needs of others.',
           'Wall times of more nodes than there are cores free say little.',
         ],
       },

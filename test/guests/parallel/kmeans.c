@@ -1,6 +1,7 @@
 /*
- * kmeans: points of 8 floats around 16 centres.  Points are summed up in blocks, each in pages of its own, and all members
- * add the blocks up in the same order: so the result is the same to the last bit, however many they are.
+ * kmeans: points of 8 floats around 16 centres.  Points are summed up in blocks, those of a member side by side in pages of
+ * its own, and all members add the blocks up in the same order: so the result is the same to the last bit, however many
+ * they are.
  *
  *   kmeans DS MEMBER MEMBERS POINTS ROUNDS
  */
@@ -30,11 +31,24 @@ static int nearest(const float *point, float centres[CENTRES][DIMENSIONS]) {
   return best;
 }
 
+/** Where the sums of each block are, in bytes. @returns bytes of all */
+static uint64_t lay_out(uint32_t members, uint64_t places[BLOCKS]) {
+  uint64_t at = 0;
+  for (uint32_t member = 0; member < members; member++) {
+    struct team its = {.member = member, .members = members};
+    struct part blocks = share_of(&its, BLOCKS);
+    for (uint64_t block = blocks.begin; block < blocks.end; block++, at += sizeof(struct sums)) places[block] = at;
+    at = whole_pages(at);
+  }
+  return at;
+}
+
 int main(int argc, char **argv) {
   if (argc != 6) die(EXIT_USAGE, "usage: kmeans DS MEMBER MEMBERS POINTS ROUNDS");
   uint64_t count = number(argv[4], "POINTS"), rounds = number(argv[5], "ROUNDS");
-  uint64_t bytes = whole_pages(count * DIMENSIONS * sizeof(float)), block_bytes = whole_pages(sizeof(struct sums));
-  struct team team = open_team(argv, bytes + 2 * BLOCKS * block_bytes);
+  uint64_t bytes = whole_pages(count * DIMENSIONS * sizeof(float)), places[BLOCKS];
+  uint64_t sums_bytes = lay_out((uint32_t)number(argv[3], "MEMBERS"), places);
+  struct team team = open_team(argv, bytes + 2 * sums_bytes);
   float *points = (float *)team.base;
   if (team.member == 0) {
     uint64_t random = 88172645463325252u;
@@ -49,7 +63,7 @@ int main(int argc, char **argv) {
   uint64_t checksum = 0;
   for (uint64_t round = 0; round < rounds; round++) {
     /* In turn: who is a round ahead writes where nobody reads. */
-    unsigned char *all = team.base + bytes + round % 2 * BLOCKS * block_bytes;
+    unsigned char *all = team.base + bytes + round % 2 * sums_bytes;
     for (uint64_t block = blocks.begin; block < blocks.end; block++) {
       struct sums sums = {0};
       for (uint64_t i = count * block / BLOCKS; i < count * (block + 1) / BLOCKS; i++) {
@@ -58,12 +72,12 @@ int main(int argc, char **argv) {
         for (int d = 0; d < DIMENSIONS; d++) sums.at[c][d] += point[d];
         sums.points[c]++;
       }
-      memcpy(all + block * block_bytes, &sums, sizeof sums);
+      memcpy(all + places[block], &sums, sizeof sums);
     }
     meet(&team);
     struct sums total = {0};
     for (int block = 0; block < BLOCKS; block++) {
-      const struct sums *sums = (const struct sums *)(all + (uint64_t)block * block_bytes);
+      const struct sums *sums = (const struct sums *)(all + places[block]);
       for (int c = 0; c < CENTRES; c++) {
         total.points[c] += sums->points[c];
         for (int d = 0; d < DIMENSIONS; d++) total.at[c][d] += sums->at[c][d];

@@ -1,5 +1,6 @@
 /*
- * matrix: C = A * B of doubles; each member has rows of C.
+ * matrix: C = A * B of doubles; each member has rows of C, which it adds up in private memory and writes once: what is added to in
+ * place is read first, and then taken once more for writing.
  *
  *   matrix DS MEMBER MEMBERS N
  */
@@ -17,6 +18,8 @@ int main(int argc, char **argv) {
     }
   await_start(&team);
   struct part rows = share_of(&team, n);
+  double *sums = calloc(4 * n, sizeof *sums);
+  if (sums == NULL) die(EXIT_CALL, "no memory for four rows");
   uint64_t checksum = 0;
   for (uint64_t i = rows.begin; i < rows.end; i += 4) {
     uint64_t end = i + 4 < rows.end ? i + 4 : rows.end;
@@ -24,10 +27,12 @@ int main(int argc, char **argv) {
     for (uint64_t k = 0; k < n; k++)
       for (uint64_t row = i; row < end; row++) {
         double factor = a[row * n + k];
-        double *restrict to = c + row * n;
+        double *restrict to = sums + (row - i) * n;
         const double *restrict from = b + k * n;
         for (uint64_t j = 0; j < n; j++) to[j] += factor * from[j];
       }
+    memcpy(c + i * n, sums, (end - i) * n * sizeof *sums);
+    memset(sums, 0, 4 * n * sizeof *sums);
     for (uint64_t at = i * n; at < end * n; at++) checksum += at_place(at, bits_of_double(c[at]));
   }
   finish(&team, checksum);

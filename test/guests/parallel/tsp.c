@@ -1,12 +1,13 @@
 /*
  * tsp: the shortest way through all cities and back.  Tasks are the ways through the first three cities; members take the
- * next one off a counter, and share the length of the best way so far.
+ * next few off a counter, and share the length of the best way so far.
  *
  *   tsp DS MEMBER MEMBERS CITIES
  */
 #include "parallel.h"
 
-enum { CITIES_MAX = 24 };
+/* Each time that tasks are taken a page moves. */
+enum { CITIES_MAX = 24, TASKS_AT_ONCE = 4 };
 
 /** In pages of their own: the counter is written for each task, the best way seldom, and read all the time. */
 struct shared {
@@ -69,8 +70,11 @@ int main(int argc, char **argv) {
     all += cheapest[i];
   }
   uint32_t tasks = (cities - 1) * (cities - 1);
-  for (;;) {
-    uint32_t task = __atomic_fetch_add(&shared->next, 1, __ATOMIC_SEQ_CST);
+  for (uint32_t task = 0, taken = 0;; task++) {
+    if (task == taken) {
+      task = __atomic_fetch_add(&shared->next, TASKS_AT_ONCE, __ATOMIC_SEQ_CST);
+      taken = task + TASKS_AT_ONCE;
+    }
     if (task >= tasks) break;
     uint32_t first = task / (cities - 1) + 1, second = task % (cities - 1) + 1;
     if (first == second) continue;

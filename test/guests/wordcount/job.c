@@ -106,9 +106,9 @@ bool work(const struct task *task, struct shared_table *table) {
   struct word_table words = {0};
   uint32_t mine = 0;
   uint64_t counted_ns = now_ns();
-  /* Its own first: that is where its pages are. Who is done helps the others. */
-  for (uint32_t i = 0, own = task->worker * count / task->workers; i < count; i++) {
-    uint32_t place = (own + i) % count;
+  /* Its own: that is where its pages are. To bring those of others here costs as much as to count their words. */
+  uint32_t own = task->worker * count / task->workers, next = (task->worker + 1) * count / task->workers;
+  for (uint32_t place = own; place < (next > own ? next : own + 1); place++) {
     const struct text *text = &texts[place];
     for (;;) {
       uint32_t chunk = __atomic_fetch_add(&job->next_chunk[place], 1, __ATOMIC_SEQ_CST);

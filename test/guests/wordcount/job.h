@@ -29,7 +29,7 @@ struct job {
 
 /** What one process is asked to do. */
 struct task {
-  const char *text_name; /* several with commas between: a process begins with the one that is at its place */
+  const char *text_name; /* several with commas between: a process counts those that are at its place */
   const char *table_name;
   uint32_t worker, workers;
   uint32_t chunk_bytes;

@@ -6,7 +6,7 @@
  *   wordcount --dump TABLE          every word and its count, sorted
  *   wordcount --file PATH [--dump]  the same, alone, on a file
  *
- * TEXT may be several dataspaces, with commas between: each process begins with the one at its place, which is best on its
+ * TEXT may be several dataspaces, with commas between: each process counts those at its place, which are best on its
  * node.  The process that finishes last prints the 20 most frequent words.
  */
 #include "guest.h"

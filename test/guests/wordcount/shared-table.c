@@ -6,7 +6,7 @@ _Static_assert(sizeof(struct stripe) == STRIPE_BYTES, "a stripe fills whole page
 _Static_assert(sizeof(struct shared_slot) == 16, "a slot never straddles pages");
 
 uint32_t stripes_for(uint64_t text_bytes) {
-  uint64_t small = text_bytes / (32 << 10), large = text_bytes >> 21;
+  uint64_t small = text_bytes / (32 << 10), large = text_bytes >> 22;
   uint64_t stripes = (small < 24 ? small : 24) + large;
   return (uint32_t)(stripes < 4 ? 4 : stripes);
 }
@@ -80,10 +80,10 @@ struct merge_cost merge_words(struct shared_table *table, const struct word_tabl
     uint32_t index = (first + i) % table->stripe_count;
     if (begins[index] == begins[index + 1]) continue;
     struct stripe *stripe = table->stripes + index;
-    uint64_t begin = ODONATA_PAGE + (uint64_t)index * STRIPE_BYTES;
+    uint64_t begin = ODONATA_PAGE + (uint64_t)index * STRIPE_BYTES, end = begin + STRIPE_LOCKED_BYTES - 1;
     if (table->id != 0) {
       uint64_t asked_ns = now_ns();
-      must(odonata_lock(table->id, begin, begin + STRIPE_BYTES - 1, ODONATA_LOCK_MODIFYING, -1), "lock");
+      must(odonata_lock(table->id, begin, end, ODONATA_LOCK_MODIFYING, -1), "lock");
       cost.lock_ns += now_ns() - asked_ns;
       cost.locks++;
       odonata_touch_for_write(stripe, sizeof *stripe - STRIPE_HEAP_BYTES);
@@ -92,7 +92,7 @@ struct merge_cost merge_words(struct shared_table *table, const struct word_tabl
     for (size_t word = begins[index]; word < begins[index + 1]; word++) {
       add_to_stripe(stripe, index, (uint32_t)placed[word].place, placed[word].word);
     }
-    if (table->id != 0) must(odonata_unlock(table->id, begin, begin + STRIPE_BYTES - 1), "unlock");
+    if (table->id != 0) must(odonata_unlock(table->id, begin, end), "unlock");
     progress(i + 1, table->stripe_count, context);
   }
   free(begins);

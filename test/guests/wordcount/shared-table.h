@@ -7,7 +7,7 @@
  *     slots           STRIPE_SLOTS of 16 bytes, open addressing within the stripe, by the lower half of the hash
  *     heap            the bytes of the words, one after another
  *
- * A stripe is the unit of locking: a process takes MODIFYING over its bytes, merges all words that it has for it, and
+ * A stripe is the unit of locking: a process takes MODIFYING over its first bytes, merges all words that it has for it, and
  * releases; so the whole merge costs a lock a stripe, and a page of a stripe moves to a process once.  Slots are
  * ordered by hash and words are merged in that order: pages are touched in sequence, as prefetch likes it.
  */
@@ -21,6 +21,8 @@ enum {
   STRIPE_SLOTS = 8192,
   STRIPE_HEADER_BYTES = 64,
   STRIPE_HEAP_BYTES = STRIPE_BYTES - STRIPE_HEADER_BYTES - STRIPE_SLOTS * 16,
+  /* What is locked of a stripe, by all in the same way: a lock brings the pages of its range, and the end of the heap is seldom used. */
+  STRIPE_LOCKED_BYTES = STRIPE_HEADER_BYTES + STRIPE_SLOTS * 16 + 32 * 1024,
   /* Beyond nine tenths open addressing gets slow, and the table is called full. */
   STRIPE_WORDS_MAX = STRIPE_SLOTS * 9 / 10,
 };
@@ -54,8 +56,8 @@ struct merge_cost {
 };
 
 /**
- * Stripes for a text of so many bytes: measured on source code, where some 2 in 1,000 bytes start a new word. Three to four times
- * as many as hold those: each page of a stripe goes to each process once, used or not.
+ * Stripes for a text of so many bytes: measured on source code, where some 2 in 1,000 bytes start a new word. Twice as many as
+ * hold those: each page of a stripe that is used goes to each process once.
  */
 uint32_t stripes_for(uint64_t text_bytes);
 

@@ -74,7 +74,7 @@ export class Readahead {
   }
 
   get sequential(): boolean {
-    return this.window > 1 || this.knownEnd > 0;
+    return this.window > 1 || this.knownEnd > this.runStart + 1;
   }
 
   /** It is looked at how far this run goes: a fault a page shows that. */
