@@ -40,8 +40,16 @@ export type HearBytes = (first: Buffer, more: readonly Buffer[]) => void;
 export const whole = (first: Buffer, more: readonly Buffer[]): Buffer =>
   more.length === 0 ? first : Buffer.concat([first, ...more]);
 
-/** A message with its five bytes in front. */
+/**
+ * A message with its five bytes in front.
+ * @throws RpcError RESOURCE_EXHAUSTED where nobody would take it
+ */
 export function framed(message: Uint8Array): Buffer {
+  if (message.length > MAX_MESSAGE_BYTES)
+    throw new RpcError(
+      Code.ResourceExhausted,
+      `Sent message larger than max (${message.length} vs. ${MAX_MESSAGE_BYTES})`,
+    );
   const bytes = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
   writePrefix(bytes, message.length);
   bytes.set(message, PREFIX_BYTES);
@@ -88,6 +96,8 @@ interface ServerCall {
   readonly decoder: Decoder;
   readonly callEventTracker?: Tracker;
   readonly readQueue: unknown[];
+  /** Of what comes, `identity` where that is not compressed. */
+  readonly incomingEncoding: string;
   sendMetadata(metadata: grpc.Metadata): void;
 }
 
@@ -110,8 +120,10 @@ export function bareOfServed(
   fail: (error: RpcError) => void,
 ): BareStream | undefined {
   const inside = (call as unknown as { call?: Partial<ServerCall> }).call;
-  const { stream, decoder, readQueue } = inside ?? {};
+  const { stream, decoder, readQueue, incomingEncoding } = inside ?? {};
   if (!isStream(stream) || !isAtStart(decoder) || readQueue?.length !== 0) return undefined;
+  // grpc-js unpacks it.
+  if (incomingEncoding !== 'identity') return undefined;
   inside!.sendMetadata!(new grpc.Metadata());
   return new Taken({ stream, decoder, tracker: inside?.callEventTracker, hear, fail });
 }
@@ -138,7 +150,7 @@ export function bareOfOpened(
   if (call === undefined) return undefined;
   const { http2Stream, decoder, callEventTracker, unpushedReadMessages } = call;
   const taken = new Taken({ stream: http2Stream, decoder, tracker: callEventTracker, hear, fail });
-  for (const framed of unpushedReadMessages.splice(0)) taken.heard(framed);
+  for (const framed of unpushedReadMessages.splice(0)) taken.hearOne(framed);
   return taken;
 }
 
@@ -236,9 +248,13 @@ class Taken implements BareStream {
     this.#parts.hear(framed.subarray(PREFIX_BYTES), more);
   }
 
+  /** One that came before, with its five bytes in front. */
+  hearOne(framed: Buffer): void {
+    this.#unlessOver(() => this.heard(framed));
+  }
+
   #received(chunk: Buffer): void {
-    if (this.#isOver) return;
-    try {
+    this.#unlessOver(() => {
       if (!this.#usesDecoder) {
         this.#whole.add(chunk, (framed, more) => this.heard(framed, more));
         return;
@@ -246,6 +262,13 @@ class Taken implements BareStream {
       const { decoder } = this.#parts;
       for (const framed of decoder.write(chunk)) this.heard(framed);
       this.#usesDecoder = !isAtStart(decoder);
+    });
+  }
+
+  #unlessOver(hear: () => void): void {
+    if (this.#isOver) return;
+    try {
+      hear();
     } catch (error) {
       this.#isOver = true;
       this.#parts.fail(error as RpcError);

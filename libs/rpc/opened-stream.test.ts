@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { FrameSchema, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { afterEach, expect, it } from 'vitest';
+import { framed } from './bare-stream.ts';
 import { bugsMet } from './bug.ts';
 import { openChannel, type RpcChannel } from './client.ts';
 import { Code, fromServiceError, RpcError } from './error.ts';
@@ -123,6 +124,40 @@ it('a bug in what hears it ends it, and is counted', async () => {
   expect((await failed).code).toBe(Code.Cancelled);
   expect(bugsMet()).toBe(before + 1);
   expect(heard).toBe(3);
+});
+
+it('one that answers what is no message is told of once, and why', async () => {
+  const { createServer } = await import('node:http2');
+  const server = createServer();
+  server.on('stream', (stream) => {
+    stream.on('error', () => {}).resume();
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+    stream.once('data', () => {
+      // A message first, so that it is below grpc-js for sure; then one of 2 GiB.
+      stream.write(framed(new Uint8Array()));
+      setTimeout(() => stream.write(Buffer.from([0, 0x7f, 0xff, 0xff, 0xff, 0])), 50);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const channel = openChannel(`127.0.0.1:${(server.address() as { port: number }).port}`);
+  cleanup.push(
+    () => server.close(),
+    () => channel.close(),
+  );
+  const errors: RpcError[] = [];
+  const stream = new OpenedStream(RouterService.method.attach, channel, { where: {}, hear() {} });
+  const failed = new Promise<void>((resolve) => {
+    stream.on('error', (error) => {
+      errors.push(fromServiceError(error));
+      resolve();
+    });
+  });
+  stream.write({ frames: [numbered(0)] });
+  await failed;
+  await new Promise((later) => setTimeout(later, 50));
+  expect(errors.map(({ code, details }) => [code, details])).toEqual([
+    [Code.ResourceExhausted, expect.stringMatching(/^Received message larger than max/)],
+  ]);
 });
 
 it('who keeps bytes of a message that came alone keeps no more than that', async () => {

@@ -50,21 +50,41 @@ export class OpenedStream<M extends BidiMethod> {
     const { log, where, hear: heard } = this.#options;
     const stream = this.#stream as grpc.ClientDuplexStream<unknown, unknown>;
     const bytes = guardedBytes(stream, log, where, (first, more) => heard(this.#decode(whole(first, more))));
-    this.#bare = bareOfOpened(stream, bytes, () => stream.cancel());
+    this.#bare = bareOfOpened(stream, bytes, (error) => this.#fail(error));
+  }
+
+  // Its end, which cancelling brings, is no second one.
+  #fail(error: Error): void {
+    this.#stream.emit('error', error);
+    this.#stream.cancel();
   }
 
   /** @returns false: it takes no more for now */
   write(message: InInit<M>): boolean {
     this.#goBare();
     if (this.#bare === undefined) return this.#stream.write(message);
-    return this.#bare.write([framed(this.#encode(message))]);
+    let bytes: Buffer;
+    try {
+      bytes = framed(this.#encode(message));
+    } catch (error) {
+      this.#fail(error as Error);
+      return false;
+    }
+    return this.#bare.write([bytes]);
   }
 
-  /** A listener of `error` is a must; it gets a ServiceError of grpc. */
+  /** A listener of `error` is a must; it gets a ServiceError of grpc, or an RpcError, and that once. */
   on(event: 'error', listener: (error: Error) => void): this;
   on(event: 'end', listener: () => void): this;
   on(event: 'error' | 'end', listener: (error: Error) => void): this {
-    this.#stream.on(event, listener);
+    if (event === 'end') this.#stream.on(event, listener);
+    else {
+      let isOver = false;
+      this.#stream.on(event, (error) => {
+        if (!isOver) listener(error);
+        isOver = true;
+      });
+    }
     return this;
   }
 

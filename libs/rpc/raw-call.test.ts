@@ -1,9 +1,14 @@
 // What one peer brings about ends what that peer has, and nothing of others.
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
+import * as grpc from '@grpc/grpc-js';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { AttachRequestSchema, FrameSchema, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { afterEach, expect, it } from 'vitest';
+import { framed } from './bare-stream.ts';
 import { bugsMet } from './bug.ts';
 import { createClient, openChannel, openStream, type RpcChannel } from './client.ts';
 import { Code, fromServiceError, type RpcError } from './error.ts';
@@ -14,6 +19,7 @@ import { PARKED_MAX } from './raw-call.ts';
 import { RunningCalls } from './running-calls.ts';
 import { SecurityEvents } from './security-events.ts';
 import { createRpcServer, type Handlers, raw } from './server.ts';
+import { decoder, encoder, methodPath } from './service.ts';
 
 const cleanup: (() => unknown)[] = [];
 afterEach(async () => {
@@ -141,6 +147,68 @@ it('what waits for a reader that does not read is bounded', async () => {
   ]);
   expect(hits.splice(0)).toEqual([
     expect.stringMatching(/^unread: .*Attach: .* does not read; its stream ends$/),
+  ]);
+});
+
+const attachMethod = RouterService.method.attach;
+const encode = encoder(attachMethod.input);
+
+it('after its deadline nothing of a stream is heard, whatever its caller goes on to say', async () => {
+  let [heard, heardAfter, isOver] = [0, 0, false];
+  const attach = raw((call) => {
+    call.on('cancelled', () => {
+      isOver = true;
+    });
+    call.on('data', () => (isOver ? heardAfter++ : heard++));
+  }) as unknown as NonNullable<Handlers<typeof RouterService>['attach']>;
+  const session = connectHttp2(`http://${await serve(attach)}`);
+  cleanup.push(() => session.destroy());
+  const stream = session.request({
+    ...{ ':method': 'POST', ':path': methodPath(attachMethod), te: 'trailers' },
+    ...{ 'content-type': 'application/grpc', 'grpc-timeout': '300m' },
+  });
+  stream.on('error', () => {}).resume();
+  const trailers = once(stream, 'trailers') as Promise<[Record<string, string>]>;
+  const message = framed(encode({ frames: [data(1)] }));
+  stream.write(message);
+  expect((await trailers)[0]['grpc-status']).toBe(String(Code.DeadlineExceeded));
+  for (let i = 0; i < 20 && !stream.destroyed; i++) {
+    stream.write(message);
+    await sleep(5);
+  }
+  expect([heard > 0, heardAfter]).toEqual([true, 0]);
+});
+
+it('who compresses its messages is heard as ever', async () => {
+  const address = await serve(buggy);
+  const client = new grpc.Client(address, grpc.credentials.createInsecure(), {
+    'grpc.default_compression_algorithm': grpc.compressionAlgorithms.gzip,
+  });
+  cleanup.push(() => client.close());
+  const stream = client.makeBidiStreamRequest(
+    methodPath(attachMethod),
+    encode,
+    decoder(attachMethod.output) as (bytes: Buffer) => unknown,
+  );
+  stream.on('error', () => {});
+  for (let i = 0; i < 3; i++) {
+    stream.write({ frames: [data(1_000)] });
+    await once(stream, 'data');
+  }
+  stream.end();
+});
+
+it('a message that nobody would take ends its stream, and says so', async () => {
+  const attach = raw((call) => {
+    call.on('data', () => call.write({ frames: Array.from({ length: 5 }, () => data(4 * 2 ** 20)) }));
+  }) as unknown as NonNullable<Handlers<typeof RouterService>['attach']>;
+  const { stream, failed } = open(await serve(attach));
+  stream.on('data', () => {});
+  stream.write({ frames: [data(1)] });
+  const { code, details } = await failed;
+  expect([code, details]).toEqual([
+    Code.ResourceExhausted,
+    expect.stringMatching(/^Sent message larger than max \(\d+ vs\. \d+\)$/),
   ]);
 });
 

@@ -57,6 +57,10 @@ export class RawCall<I, O> {
     },
   ) {
     this.#codec = about.codec;
+    // By its caller, or for its deadline: grpc-js hears nothing more of it, so nor do we.
+    call.once('cancelled', () => {
+      this.#over = true;
+    });
     this.#onFull = about.onFull ?? (() => {});
     this.#call = call;
     this.#log = about.log;
@@ -100,8 +104,15 @@ export class RawCall<I, O> {
       return false;
     }
     if (this.#bare === undefined) return this.#call.write(message);
+    let bytes: Buffer;
+    try {
+      bytes = framed(this.#codec!.encode(message));
+    } catch (error) {
+      this.#broke(error);
+      return false;
+    }
     this.#parked += 1;
-    return this.#bare.write([framed(this.#codec!.encode(message))], this.#unpark);
+    return this.#bare.write([bytes], this.#unpark);
   }
 
   readonly #unpark = (): void => {
