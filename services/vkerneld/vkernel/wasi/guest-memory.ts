@@ -89,11 +89,6 @@ export class GuestMemory {
     if (what === 'shared-read-only') this.#readOnly.push(range);
   }
 
-  /** Dataspaces may be mapped in it. */
-  get mayShare(): boolean {
-    return this.hasThreads || this.#shared.length > 0;
-  }
-
   /**
    * A system call may read these bytes themselves. Not where they may be taken away while it runs: a lease of shared memory that ends, or a
    * process that ends for a fault of another thread. After a copy that is seen (`expectRunning`) before anything is done with it.
