@@ -180,7 +180,7 @@ function instantiate(
   { thread, place }: { thread: number; place: number },
 ): Instance {
   const kernel = new KernelCaller(start.channel, start.lease, post);
-  const memory = new GuestMemory(start.memory, () => kernel.expectRunning(memory.mayShare));
+  const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   memory.transfers = kernel;
   memory.hasThreads = start.descriptors !== undefined;
   const gate = new SignalGate(start.signals);

@@ -336,11 +336,10 @@ export class KernelCaller {
   /**
    * Returns only while the process may go on. One that must end, or whose lease of shared memory is over, may have read
    * pages that are no longer its own: nothing that it does with them may be seen by others.
-   * @param shares false: it has nothing mapped, and the lease is none of its business
    */
-  expectRunning(shares = true): void {
+  expectRunning(): void {
     // In this order: a lease that ended processes is no lease then.
-    while ((shares && !this.#lease.lasts) || Atomics.load(this.#words, endingWord) !== 0)
+    while (!this.#lease.lasts || Atomics.load(this.#words, endingWord) !== 0)
       Atomics.wait(this.#words, endingWord, Atomics.load(this.#words, endingWord), LOOK_AGAIN_MS);
   }
 

@@ -122,11 +122,11 @@ function readItself(
   from: number,
 ): number | undefined {
   const { at, length } = slice;
-  const bytes = memory.itself(at, length);
   const calls = hostCalls(descriptors.limits, TRANSFER);
-  if (calls !== undefined) return movedOf(calls.read(file.host, bytes, at, length, from));
+  if (calls !== undefined)
+    return movedOf(calls.read(file.host, memory.addressOf(at, length, calls.addressOf), length, from));
   try {
-    return readSync(file.host, bytes, at, length, from);
+    return readSync(file.host, memory.itself(at, length), at, length, from);
   } catch (error) {
     if (mayGoByCopy(error)) return undefined;
     throw error;
@@ -227,11 +227,11 @@ function writeItself(
   to: number,
 ): number | undefined {
   const { at, length } = slice;
-  const bytes = memory.itself(at, length);
   const calls = hostCalls(descriptors.limits, TRANSFER);
-  if (calls !== undefined) return movedOf(calls.write(file.host, bytes, at, length, to));
+  if (calls !== undefined)
+    return movedOf(calls.write(file.host, memory.addressOf(at, length, calls.addressOf), length, to));
   try {
-    return writeSync(file.host, bytes, at, length, to);
+    return writeSync(file.host, memory.itself(at, length), at, length, to);
   } catch (error) {
     if (mayGoByCopy(error)) return undefined;
     throw error;

@@ -43,6 +43,7 @@ export class GuestMemory {
   #bytes: Uint8Array;
   #view: DataView;
   #byteLength: number;
+  #base: number | undefined;
 
   constructor(memory: WebAssembly.Memory, expectRunning: () => void = () => {}) {
     this.#memory = memory;
@@ -86,11 +87,6 @@ export class GuestMemory {
     this.#readOnly = without(this.#readOnly, range);
     if (what !== 'private') this.#shared.push(range);
     if (what === 'shared-read-only') this.#readOnly.push(range);
-  }
-
-  /** Dataspaces may be mapped in it. */
-  get mayShare(): boolean {
-    return this.hasThreads || this.#shared.length > 0;
   }
 
   /**
@@ -186,6 +182,13 @@ export class GuestMemory {
   /** All of the memory, after a check of a range: for a system call, which says EFAULT where a page of it is not there. */
   itself(at: number, length: number): Uint8Array {
     return this.#readable(at, length).#bytes;
+  }
+
+  /** Where a range is, after a check of it: for a call of the host. @param baseOf says where the memory begins, which stays there */
+  addressOf(at: number, length: number, baseOf: (memory: Uint8Array) => number): number {
+    const bytes = this.#readable(at, length).#bytes;
+    this.#base ??= baseOf(bytes);
+    return this.#base + at;
   }
 
   copyIn(at: number, bytes: Uint8Array): void {

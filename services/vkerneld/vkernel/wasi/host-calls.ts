@@ -53,9 +53,6 @@ class HostCalls {
   readonly #close;
   readonly #pread;
   readonly #pwrite;
-  /** Memory of the program, and where that is. */
-  #memory: Uint8Array | undefined;
-  #base = 0;
   /** struct statx, and of open_how. */
   readonly #bytes = new Uint8Array(new ArrayBuffer(256));
   readonly #view = new DataView(this.#bytes.buffer);
@@ -133,22 +130,19 @@ class HostCalls {
     this.#close(host);
   }
 
-  /** @param at in the memory, which has so many bytes there. @returns below 0: it fails */
-  read(host: number, memory: Uint8Array, at: number, length: number, from: number): number {
-    return Number(this.#pread(host, this.#addressOf(memory) + at, length, from));
+  /** @param at an address, where there are so many bytes. @returns below 0: it fails */
+  read(host: number, at: number, length: number, from: number): number {
+    return Number(this.#pread(host, at, length, from));
   }
 
   /** The same. */
-  write(host: number, memory: Uint8Array, at: number, length: number, to: number): number {
-    return Number(this.#pwrite(host, this.#addressOf(memory) + at, length, to));
+  write(host: number, at: number, length: number, to: number): number {
+    return Number(this.#pwrite(host, at, length, to));
   }
 
-  #addressOf(memory: Uint8Array): number {
-    if (memory !== this.#memory) {
-      this.#memory = memory;
-      this.#base = Number(koffi().address(memory));
-    }
-    return this.#base;
+  /** Of a program's memory: it moves no more. */
+  addressOf(memory: Uint8Array): number {
+    return Number(koffi().address(memory));
   }
 
   /** Of a path below a directory; undefined: it fails. */

@@ -260,15 +260,16 @@ describe('what is asked of the host at once', () => {
     const root = openSync('/', 'r');
     expect(calls().openAt(root, 'proc/version', constants.O_RDONLY, 0, opened)).toBe(-1);
     const memory = new Uint8Array(new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true }).buffer);
+    const base = calls().addressOf(memory);
     const text = Buffer.from('some bytes');
     memory.set(text, 70_000);
     const written = calls().openAt(directory, 'f', constants.O_RDWR, 0, opened);
-    expect(calls().write(written, memory, 70_000, text.length, 3)).toBe(text.length);
-    expect(calls().read(written, memory, 5, 100, 3)).toBe(text.length);
+    expect(calls().write(written, base + 70_000, text.length, 3)).toBe(text.length);
+    expect(calls().read(written, base + 5, 100, 3)).toBe(text.length);
     expect(Buffer.from(memory.slice(5, 5 + text.length))).toEqual(text);
-    expect(calls().read(written, memory, 5, 100, 3 + text.length)).toBe(0);
+    expect(calls().read(written, base + 5, 100, 3 + text.length)).toBe(0);
     calls().close(written, opened);
-    expect(calls().read(written, memory, 5, 100, 0)).toBe(-1);
+    expect(calls().read(written, base + 5, 100, 0)).toBe(-1);
     const left = calls().openAt(directory, 'f', constants.O_RDONLY, 0, opened);
     // Its thread has ended.
     opened.closeAll();
