@@ -9,6 +9,11 @@ import type { Transport } from './raw-line.ts';
 
 const RESIDENT_MOST_US = 10;
 const FLAT_MOST = 1.5;
+/** Of all processes, in us. */
+const REMOTE_CPU_MOST_US = 250;
+const UPGRADE_CPU_MOST_US = 350;
+/** Of cohd, for one sharer more. */
+const SHARER_CPU_MOST_US = 15;
 
 /**
  * The way of a fault. `messages` go from one process to another, one after the other; an echo is two of them. With
@@ -51,7 +56,11 @@ interface Row {
 export function presentFaults(results: FaultResult[], yardstick: EchoResult): PartResult {
   const rows = results.map((result) => rowOf(result, yardstick.echo));
   const flat = flatness(results);
-  const figures = [...rows.map(({ figure }) => figure), ...(flat ? [flat] : [])];
+  const used = results.map(cpuFigure);
+  const sharer = sharerFigure(results);
+  const figures = [...rows.map(({ figure }) => figure), flat, ...used, sharer].filter(
+    (figure) => figure !== undefined,
+  );
   const heads = columns(
     'FAULT',
     '>p50 us',
@@ -89,15 +98,15 @@ export function presentFaults(results: FaultResult[], yardstick: EchoResult): Pa
         columns: heads,
         rows: [...echoCells, ...cells],
         notes: [
-          'p50 and p99: as the program sees them. HANDLER: from the reading of the fault to the waking of the program;',
-          'what is more than that are two wake-ups of a core, which is why the target of the resident fault is the handler’s.',
+          'p50 and p99: as the program sees them, but for the first three of ten. HANDLER: of all of them, from the reading of the fault to the',
+          'waking of the program; what the program sees beyond that are two wake-ups of a core, so the target of the resident fault is the handler’s.',
           'ECHOES: p50 in echoes over the transport that it takes (unix for resident and pmapd, else TCP).',
           'MESSAGES: between processes, one after another. x STRUCTURE: p50 beside half an echo for each of them.',
           ...Object.entries(WAYS).map(([place, { way }]) => `${place}: ${way}`),
           `upgrade, ${FEW_HOLDERS} sharers at most: ${FEW.way}`,
         ],
       },
-      cpuTable(results),
+      cpuTable(results, used, sharer),
     ],
     measured: {
       echo: yardstick,
@@ -128,17 +137,49 @@ function rowOf(result: FaultResult, echo: Echo): Row {
 }
 
 /** Where the time of a fault goes, and how much the machine's other work adds. */
-function cpuTable(results: FaultResult[]): ResultTable {
+function cpuTable(
+  results: FaultResult[],
+  used: readonly (Figure | undefined)[],
+  sharer: Figure | undefined,
+): ResultTable {
+  const rows = results.map((result, i) => [
+    result.name,
+    ...cpuCells(result),
+    (result.pagesMoved / (result.faults || result.accesses)).toFixed(1),
+    ...verdictCells(used[i]),
+  ]);
+  if (sharer)
+    rows.push([
+      'for one sharer more',
+      '',
+      '',
+      round(sharer.value),
+      ...['', '', '', '', ''],
+      ...verdictCells(sharer),
+    ]);
   return {
     title: 'Faults: processor time for each, in us, by process',
-    columns: columns('FAULT', ...cpuColumns(), '>PAGES MOVED'),
-    rows: results.map((result) => [
-      result.name,
-      ...cpuCells(result),
-      (result.pagesMoved / (result.faults || result.accesses)).toFixed(1),
-    ]),
-    notes: CPU_NOTES,
+    columns: columns('FAULT', ...cpuColumns(), '>PAGES MOVED', 'TARGET', 'VERDICT'),
+    rows,
+    notes: [...CPU_NOTES, 'TARGET: of the SUM; for one sharer more, of COHD.'],
   };
+}
+
+function cpuFigure({ name, place, sharers, cpuUs }: FaultResult): Figure | undefined {
+  const sum = Object.values(cpuUs).reduce((total, part) => total + part, 0);
+  const of = (most: number): Figure => judge(`fault, ${name}, processor time`, sum, 'us', { most });
+  if (place === 'remote') return of(REMOTE_CPU_MOST_US);
+  return place === 'upgrade' && sharers === 1 ? of(UPGRADE_CPU_MOST_US) : undefined;
+}
+
+function sharerFigure(results: readonly FaultResult[]): Figure | undefined {
+  const upgrades = results.filter(({ place }) => place === 'upgrade');
+  const [few, many] = [upgrades.at(0), upgrades.at(-1)];
+  if (few === undefined || many === undefined || few === many) return undefined;
+  const us = (many.cpuUs.cohd - few.cpuUs.cohd) / ((many.sharers ?? 0) - (few.sharers ?? 0));
+  return judge('fault, write upgrade, processor time of cohd for one sharer more', us, 'us', {
+    most: SHARER_CPU_MOST_US,
+  });
 }
 
 /** The slowest upgrade beside the fastest. */

@@ -42,7 +42,8 @@ export const faults: Part = {
     const echo = yardstick.result();
     const presented = presentFaults(results, echo);
     const bounds = chainTable(chains, results, echo.echo.unix.p50Us);
-    const tables = [...presented.tables, bounds, firstFaultsTable(fresh)];
+    const first = fresh.length > 0 ? [firstFaultsTable(fresh)] : [];
+    const tables = [...presented.tables, bounds, ...first];
     const measured = { ...presented.measured, chains, fresh };
     if (!setting.profile) return { ...presented, tables, measured };
     const detail = await faultDetail(setting, all, nodes);

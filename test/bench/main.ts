@@ -1,5 +1,6 @@
 // `npm run bench`: measures, judges, and leaves nothing behind. README.md says what and how.
 import { appendFile, writeFile } from 'node:fs/promises';
+import { plural } from '../../services/vkctl/output.ts';
 import { bulk } from './bulk.ts';
 import { busy } from './busy.ts';
 import { calls } from './calls.ts';
@@ -76,7 +77,11 @@ async function measure(
     progress.clear();
     for (const table of result.tables) console.log(tableText(table));
   }
+  const load = (averages: number[]): string => averages[0]!.toFixed(1);
   console.log(`\n${memoryNote({ quick })}`);
+  console.log(
+    `Load of the machine: ${load(before.loadAverage)} before, ${load(machine().loadAverage)} after, on ${plural(before.cores, 'core')}.${quick ? ' A quick run: its figures mean little.' : ''}`,
+  );
   const figures = Object.values(results).flatMap((result) => result.figures);
   if (json !== undefined) {
     const parts = Object.entries(results).map(([name, { measured }]) => [name, measured]);

@@ -196,10 +196,15 @@ async function together(
 const statistics = ({ to }: Setting): Promise<GetNodeStatsResponse[]> =>
   Promise.all(NODES.map((node) => to.pmapd(node).getNodeStats({})));
 
+/** Of `--quick`. */
+const smallName = ({ guest, quick }: Program): string => `${guest} ${quick.join(' ')}`;
+
 function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number, quick: boolean): PartResult {
   const figures: Figure[] = [];
   const rows: string[][] = [];
-  for (const [{ name, cpuMost, wallMost, least }, each] of runs) {
+  for (const [program, each] of runs) {
+    const { cpuMost, wallMost, least } = program;
+    const name = quick ? smallName(program) : program.name;
     const of = (members: number, value: (run: ParallelRun) => number): number =>
       median(each.filter((run) => run.members === members).map(value));
     const [wall, cpu] = [of(0, ({ wallMs }) => wallMs), of(0, ({ cpuMs }) => cpuMs)];
@@ -208,8 +213,11 @@ function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number, quic
       const wallRatio = of(members, ({ wallMs }) => wallMs) / wall;
       const cpuRatio = of(members, ({ cpuMs }) => cpuMs) / cpu;
       const where = members === 1 ? '1 node' : `${members} nodes`;
-      const figure = judge(`parallel, ${name}, ${where}: processor time`, cpuRatio, 'x', { most: cpuMost });
-      figures.push(figure);
+      // Targets are of the whole size.
+      const figure = quick
+        ? undefined
+        : judge(`parallel, ${name}, ${where}: processor time`, cpuRatio, 'x', { most: cpuMost });
+      if (figure !== undefined) figures.push(figure);
       rows.push([
         ...['', where, round(of(members, ({ wallMs }) => wallMs)), wallRatio.toFixed(2)],
         ...[of(members, ({ cpuMs }) => cpuMs), of(members, ({ guestsMs }) => guestsMs)].map(round),
@@ -218,7 +226,7 @@ function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number, quic
         least === undefined || quick ? '' : round(least(members)),
         ...[cpuRatio.toFixed(2), ...verdictCells(figure)],
       ]);
-      if (members === 2 && wallMost !== undefined)
+      if (members === 2 && wallMost !== undefined && !quick)
         figures.push(judge(`parallel, ${name}, 2 nodes: wall time`, wallRatio, 'x', { most: wallMost }));
     }
   }
@@ -235,11 +243,20 @@ function present(runs: ReadonlyMap<Program, ParallelRun[]>, rounds: number, quic
         notes: [
           'Alone: node:wasi --no-liftoff in private memory. CPU: of all processes of the cluster, from when the input is made on the first node.',
           'Results are the same to the last bit, wherever they were computed. FAULTS and PAGES came from other nodes; UPGRADES: writes to pages that others had, too.',
-          'LEAST: pages that the program must move, the input to where it is worked on and what each round needs of others.',
+          ...(quick
+            ? ['Small sizes, which no target is for.']
+            : [
+                'LEAST: pages that the program must move, the input to where it is worked on and what each round needs of others.',
+              ]),
           'Wall times of more nodes than there are cores free say little.',
         ],
       },
     ],
-    measured: { programs: [...runs].map(([{ name }, each]) => ({ name, runs: each })) },
+    measured: {
+      programs: [...runs].map(([program, runs]) => ({
+        name: quick ? smallName(program) : program.name,
+        runs,
+      })),
+    },
   };
 }

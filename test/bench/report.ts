@@ -35,10 +35,11 @@ export function summary(results: PartResult[]): string {
   const figures = results.flatMap((result) => result.figures);
   const short = figures.filter((figure) => figure.verdict === 'falls short');
   const met = figures.filter((figure) => figure.verdict === 'meets');
-  const lines = [
-    `\n${plural(short.length, 'figure')} of ${figures.length} ${short.length === 1 ? 'falls' : 'fall'} short:`,
-  ];
-  lines.push(...short.map(figureLine), 'Meet their targets:', ...met.map(figureLine));
+  if (figures.length === 0) return '';
+  const shortLine = `${plural(short.length, 'figure')} of ${figures.length} ${short.length === 1 ? 'falls' : 'fall'} short`;
+  const lines = short.length === 0 ? [`\nNo figure of ${figures.length} falls short.`] : [`\n${shortLine}:`];
+  lines.push(...short.map(figureLine));
+  if (met.length > 0) lines.push('Meet their targets:', ...met.map(figureLine));
   return lines.join('\n');
 }
 

@@ -32,5 +32,5 @@ export function supplyMemory({ quick }: { quick: boolean }): number {
 /** What a page of memory costs on this machine, at once and again. */
 export function memoryNote(setting: { quick: boolean }): string {
   const [firstNs, againNs] = [supplyMemory(setting), supplyMemory(setting)];
-  return `A page of fresh memory took ${round(firstNs / 1e3)} us, and ${round(againNs / 1e3)} us when it was touched a moment ago; so memory is touched before each measurement.`;
+  return `A page of fresh memory took ${round(firstNs / 1e3)} us, and ${round(againNs / 1e3)} us when it was touched a moment ago, as all is before each measurement.`;
 }

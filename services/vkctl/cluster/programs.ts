@@ -98,11 +98,12 @@ export async function buildPrograms(onNote: (line: string) => void = () => {}): 
     return folder;
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const said = String((error as { stderr?: string }).stderr ?? '')
+    const lines = String((error as { stderr?: string }).stderr ?? '')
       .trim()
-      .split('\n')
-      .slice(-5)
-      .join('; ');
+      .split('\n');
+    // Of a compiler; what it draws below says nothing in one line.
+    const errors = lines.filter((line) => line.includes('error:'));
+    const said = (errors.length > 0 ? errors : lines.slice(-5)).slice(0, 3).join('; ');
     throw new Failure(`the programs do not build: ${said || explain(error)}`, {
       fix: 'Run make setup, which installs what they are built with.',
       cause: error,
