@@ -140,7 +140,12 @@ async function snapshotOf(): Promise<OutputChunk> {
       banner: LATE_BANNER,
     },
   );
-  return chunk!;
+  // One character that is not Latin-1 would have V8 keep two bytes for each of them.
+  const code = chunk!.code.replace(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return { ...chunk!, code };
 }
 
 async function chunksBy(input: InputOptions, output: OutputOptions): Promise<OutputChunk[]> {

@@ -42,7 +42,11 @@ makeReady(process.argv[2]!);
 loaded();
 startupSnapshot.setDeserializeMainFunction(start);
 
+/** Of ./vkctl, and for the start alone. */
+const TUNED = 'glibc.malloc.hugetlb=1';
+
 function start(): void {
+  if (process.env.GLIBC_TUNABLES === TUNED) delete process.env.GLIBC_TUNABLES;
   const program = programs.get(process.argv[2]);
   if (program !== undefined && isCurrent()) void runCommand(() => program);
   // As if there were no snapshot.

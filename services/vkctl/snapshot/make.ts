@@ -18,7 +18,18 @@ export const SNAPSHOT_CODE = 'snapshot.cjs';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const SCRIPT = join(ROOT, 'services/vkctl/bin/vkctl.js');
 /** What ./vkctl starts it with: code that Node has compiled of its own modules is of use under the same ones only. */
-const FLAGS = ['--initial-heap-size=256', '--no-flush-bytecode'];
+const FLAGS = ['--initial-heap-size=256', '--no-flush-bytecode', '--no-rehash-snapshot'];
+/**
+ * A snapshot keeps functions as they are: those that no command needed while it was made would be compiled at each start, which
+ * takes longer than to read what all of them are compiled to.
+ */
+const COMPILE_ALL = `const { code } = JSON.parse(require('fs').readFileSync(process.argv[2], 'utf8'));
+const { setFlagsFromString } = require('v8');
+setFlagsFromString('--no-lazy');
+const run = require('vm').compileFunction(require('fs').readFileSync(code, 'utf8'), ['require'], { filename: code });
+setFlagsFromString('--lazy');
+run(require);
+`;
 const COMMANDS = ['run', 'exec', 'kill', 'wait', 'logs', '--version'];
 
 const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -30,19 +41,17 @@ export async function makeSnapshot(): Promise<void> {
   if (bundle?.snapshot === undefined || isThere(bundle.folder)) return;
   const { folder, files, snapshot } = bundle;
   const begun = join(folder, `new-${process.pid}`);
-  const [given, made, record] = [`${begun}.json`, `${begun}.blob`, `${begun}.record`];
+  const [given, entry] = [`${begun}.json`, `${begun}.cjs`];
+  const [made, record] = [`${begun}.blob`, `${begun}.record`];
   const of = new Set(snapshot);
   try {
-    writeFileSync(given, JSON.stringify({ script: SCRIPT, files: files.filter(([path]) => of.has(path)) }));
-    const build = [
-      '--no-warnings',
-      ...FLAGS,
-      '--snapshot-blob',
-      made,
-      '--build-snapshot',
-      join(folder, SNAPSHOT_CODE),
+    const code = join(folder, SNAPSHOT_CODE);
+    writeFileSync(
       given,
-    ];
+      JSON.stringify({ code, script: SCRIPT, files: files.filter(([path]) => of.has(path)) }),
+    );
+    writeFileSync(entry, COMPILE_ALL);
+    const build = ['--no-warnings', ...FLAGS, '--snapshot-blob', made, '--build-snapshot', entry, given];
     // Of a clean environment: what is in ours need not be in that of whoever starts it.
     await run(process.execPath, build, { env: {}, timeout: MAKE_MS });
     renameSync(made, fileOf(folder));
@@ -52,7 +61,7 @@ export async function makeSnapshot(): Promise<void> {
     writeFileSync(record, [ROOT, bootId(), fileOf(folder), ` ${COMMANDS.join(' ')} `, ''].join('\n'));
     renameSync(record, SNAPSHOT_RECORD);
   } finally {
-    for (const file of [given, made, record]) rmSync(file, { force: true });
+    for (const file of [given, entry, made, record]) rmSync(file, { force: true });
   }
 }
 
