@@ -59,7 +59,7 @@ static inline void odonata_touch_for_write(void *addr, size_t len) {
   unsigned char *last = (unsigned char *)((uintptr_t)addr + ((len - 1) & ~(size_t)3));
   for (unsigned char *at = (unsigned char *)addr;; at = (size_t)(last - at) > ODONATA_PAGE ? at + ODONATA_PAGE : last) {
     uint32_t zero = 0;
-    __atomic_compare_exchange_n((uint32_t *)at, &zero, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    __atomic_compare_exchange_n((uint32_t *)at, &zero, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     if (at == last) break;
   }
 }
