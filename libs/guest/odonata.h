@@ -221,8 +221,9 @@ int32_t odonata_unlock(uint64_t id, int64_t begin, int64_t end_inclusive);
  *
  * EOWNERDEAD: a member died (it was killed, ended without coming, or its node is gone), so this generation will never
  * be complete; all others hear of it, those that wait and those that come later.  A program that begins anew takes
- * another name.  After ETIMEDOUT the process has not come, and may come again.  Who never came once is not known: a
- * `timeout_ms` for generation 0 finds a member that did not start.  Of the threads of a process one comes for all.
+ * another name.  After ETIMEDOUT the process has not come, and may come again.  Who never came once is not known, nor
+ * who died in generation 0 when its node and the leader of the directory went at once: a `timeout_ms` for generation 0
+ * finds both.  Of the threads of a process one comes for all.
  */
 ODONATA_IMPORT("barrier")
 int32_t odonata_barrier(uint64_t id, int64_t name, uint32_t count, uint64_t generation, int64_t timeout_ms);

@@ -40,6 +40,13 @@ export class BarrierGoer {
     if (this.party !== undefined) this.vkernel.world.barriers.ended(this.pid, this.party);
   }
 
+  /** Its node saw that it has ended. */
+  endSeen(node: number): void {
+    const { vkernel, party, pid } = this;
+    if (party !== undefined && this.generation === 0n && vkernel.atBarrier === pid)
+      vkernel.world.barriers.endSeen(party, node);
+  }
+
   private think(): void {
     this.doing = undefined;
     const { random } = this.vkernel.world;
@@ -90,8 +97,8 @@ export class BarrierGoer {
       this.doing = undefined;
       this.start();
     } else if (answer === 'TIMED_OUT') {
-      // One that did not come to the first one may be dead, and then nobody says so.
-      if (this.generation === 0n && party.dead) this.start();
+      // One that did not come to the first one may be dead, or its node with it, and then nobody says so.
+      if (this.generation === 0n && party.dead && party.seenBy.size === 0) this.start();
       else this.come(party);
     } else barriers.refused(this.pid, party, this.generation, answer);
   }

@@ -9,6 +9,7 @@ const arrival = (owner: bigint, generation: bigint, about: Partial<Arrival> = {}
 });
 const word = (owner: bigint, passed: bigint, about: Partial<BarrierWord> = {}): BarrierWord => ({
   ...{ owner, dataspace: 1n, name: 7n, passed, members: [1n, 2n, 3n], ended: false, broken: false },
+  diedWaiting: false,
   ...about,
 });
 
@@ -108,6 +109,36 @@ test('a new leader hears that a barrier is broken', () => {
   const barriers = new Barriers();
   barriers.hear(1, word(1n, 0n, { broken: true }), 0);
   expect(told(barriers.arrive(2, arrival(2n, 0n), 0))).toEqual(['2 BROKEN']);
+});
+
+test('a new leader hears of a member that died while it waited, and nobody else had heard of it', () => {
+  const dead = word(1n, 0n, { members: [], ended: true, diedWaiting: true });
+  const first = new Barriers();
+  first.arrive(2, arrival(2n, 0n, { again: true }), 0);
+  expect(told(first.hear(1, dead, 0))).toEqual(['2 BROKEN']);
+  expect(told(first.arrive(3, arrival(3n, 0n, { again: true }), 0))).toEqual(['3 BROKEN']);
+  const last = new Barriers();
+  expect(last.hear(1, dead, 0)).toEqual([]);
+  expect(told(last.arrive(2, arrival(2n, 0n, { again: true }), 0))).toEqual(['2 BROKEN']);
+  expect(told(last.arrive(3, arrival(3n, 0n), 0))).toEqual(['3 BROKEN']);
+});
+
+test('and of one that ended after it had heard that the barrier is broken; the name stays free', () => {
+  const dead = word(1n, 0n, { members: [], ended: true, broken: true });
+  const barriers = new Barriers();
+  barriers.hear(1, dead, 0);
+  expect(told(barriers.arrive(2, arrival(2n, 0n, { again: true }), 0))).toEqual(['2 BROKEN']);
+  const free = new Barriers();
+  free.hear(1, dead, 0);
+  for (const owner of [4n, 5n]) expect(free.arrive(1, arrival(owner, 0n), 0)).toEqual([]);
+  expect(told(free.arrive(1, arrival(6n, 0n), 0))).toEqual(['4 OK', '5 OK', '6 OK']);
+});
+
+test('who died waiting, and is not of those who passed, is of another run', () => {
+  const barriers = new Barriers();
+  barriers.hear(1, word(1n, 4n), 0);
+  barriers.arrive(2, arrival(2n, 4n, { again: true }), 0);
+  expect(barriers.hear(1, word(9n, 0n, { members: [], ended: true, diedWaiting: true }), 0)).toEqual([]);
 });
 
 test('nothing stays of what is over', () => {

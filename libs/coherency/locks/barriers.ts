@@ -7,6 +7,8 @@
 //   arrival, again   whoever waits came to generation g, so g - 1 is over
 //   word             whoever has passed: how many generations, and with whom; also of a process that has ended since, for a
 //                    while: its answer came, that of another was lost
+//   word, ended      who died while it waited, or after it had heard that the barrier is broken: nobody else may know. Of the
+//                    first generation only: of later ones that a member is missing tells
 //
 // All members of a barrier are known once generation 0 is over, for nobody passes alone: an arrival at a later one says so.
 // So a member that is missing then is dead, and the barrier broken: its end is heard, or (its node died with the last
@@ -54,6 +56,8 @@ export interface BarrierWord {
   members: readonly bigint[];
   ended: boolean;
   broken: boolean;
+  /** It has ended while it waited in the generation after those. */
+  diedWaiting: boolean;
 }
 
 interface Member {
@@ -137,6 +141,7 @@ export class Barriers {
       for (const { arrival } of barrier.members.values())
         if (arrival !== undefined && this.isOver(barrier, arrival))
           this.over(barrier, arrival.generation + 1n);
+      this.mourn(barrier, word);
     } else {
       this.join(barrier, word.owner, holder);
       if (word.members.length > 0) barrier.roster = word.members;
@@ -230,6 +235,15 @@ export class Barriers {
   private lose(barrier: Barrier, owner: bigint): void {
     if (barrier.members.get(owner)?.arrival !== undefined) barrier.hurt = true;
     barrier.members.delete(owner);
+    this.break(barrier);
+  }
+
+  /** Who has ended and never passed: the first generation will not be complete. */
+  protected mourn(barrier: Barrier, { owner, passed, broken, diedWaiting }: BarrierWord): void {
+    if (passed > 0n || (!broken && !diedWaiting)) return;
+    // Those who passed it are of another run.
+    if (barrier.roster.length > 0 && !barrier.roster.includes(owner)) return;
+    if (diedWaiting) barrier.hurt = true;
     this.break(barrier);
   }
 

@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import {
+  BarrierArrivalSchema,
+  BarrierResultSchema,
   GrantSchema,
   LockMode,
   LockRequestSchema,
@@ -70,6 +72,15 @@ describe('the relay', () => {
         }
         case 'wait':
           return ask({ case: 'wait', value: create(WaitRequestSchema, span) });
+        case 'come': {
+          const about = { ...span, count: 3, generation: BigInt(b), timeoutMs: -1n };
+          return ask({ case: 'barrier', value: create(BarrierArrivalSchema, about) });
+        }
+        case 'met': {
+          const status = SyncStatus[b as keyof typeof SyncStatus];
+          const value = create(BarrierResultSchema, { request: BigInt(a), status });
+          return step({ type: 'answered', event: { case: 'barrierResult', value }, shards: [0] });
+        }
         case 'withdraw': {
           const value = { $typeName: 'odonata.coherency.v1.CancelWait' as const, request: BigInt(a) };
           return ask({ case: 'cancelWait', value });

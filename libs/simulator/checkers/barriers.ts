@@ -14,6 +14,8 @@ export interface Party {
   readonly came: Map<bigint, Set<bigint>>;
   /** A member has ended, or its node was given up. */
   dead: boolean;
+  /** Nodes that saw the end of a member which waited in the first generation, and remember it. */
+  readonly seenBy: Set<number>;
 }
 
 export class BarrierChecker {
@@ -24,6 +26,7 @@ export class BarrierChecker {
   private readonly hasFaults: boolean;
   private forming: Party | undefined;
   private names = 0n;
+  private readonly parties = new Set<Party>();
 
   constructor(wanted: boolean, hasFaults: boolean) {
     this.wanted = wanted;
@@ -32,7 +35,15 @@ export class BarrierChecker {
 
   /** The party that a process belongs to; it is complete when it has `count` members. */
   join(pid: bigint, about: Pick<Party, 'count' | 'dataspace' | 'rounds'>): Party {
-    this.forming ??= { ...about, name: ++this.names, members: new Set(), came: new Map(), dead: false };
+    this.forming ??= {
+      ...about,
+      name: ++this.names,
+      members: new Set(),
+      came: new Map(),
+      dead: false,
+      seenBy: new Set(),
+    };
+    this.parties.add(this.forming);
     const party = this.forming;
     party.members.add(pid);
     if (party.members.size === party.count) this.forming = undefined;
@@ -42,6 +53,16 @@ export class BarrierChecker {
   ended(pid: bigint, party: Party): void {
     if (party === this.forming) party.members.delete(pid);
     else party.dead = true;
+  }
+
+  /** A member that waited in the first generation has ended, and its node knows: so everybody must hear of it. */
+  endSeen(party: Party, node: number): void {
+    party.seenBy.add(node);
+  }
+
+  /** What a node remembered is gone with it. */
+  nodeForgets(node: number): void {
+    for (const { seenBy } of this.parties) seenBy.delete(node);
   }
 
   comes(pid: bigint, party: Party, generation: bigint): void {

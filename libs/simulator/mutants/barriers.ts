@@ -1,5 +1,10 @@
 // Barriers that do one thing wrong.
-import { type Arrival, type BarrierAnswer, Barriers } from '@odonata/coherency/locks/barriers.ts';
+import {
+  type Arrival,
+  type BarrierAnswer,
+  Barriers,
+  type BarrierWord,
+} from '@odonata/coherency/locks/barriers.ts';
 import { PassedBarriers } from '@odonata/coherency/node/relay/passed-barriers.ts';
 import { Relay } from '@odonata/coherency/node/relay/relay.ts';
 import type { Mutant } from './mutant.ts';
@@ -26,6 +31,16 @@ class ForgetsGenerations extends PassedBarriers {
   }
 }
 
+class ForgetsWhoDiedWaiting extends PassedBarriers {
+  override words(isWanted: (dataspace: bigint) => boolean, nowMs: number): BarrierWord[] {
+    return super.words(isWanted, nowMs).filter(({ diedWaiting, passed }) => !diedWaiting || passed > 0n);
+  }
+}
+
+class RelayWithoutMourning extends Relay {
+  protected override readonly barriers = new ForgetsWhoDiedWaiting();
+}
+
 class ForgetfulRelay extends Relay {
   protected override readonly barriers = new ForgetsGenerations();
 }
@@ -40,7 +55,13 @@ export const BARRIER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a new leader is told of no generation that is over',
     profile: 'succession',
-    seed: 1_399_505_306,
+    seed: 2_573_473_745,
     machines: { relay: (shards) => new ForgetfulRelay(shards) },
+  },
+  {
+    name: 'a new leader is not told of a member that died while it waited',
+    profile: 'upgrade',
+    seed: 1_094_339_456,
+    machines: { relay: (shards) => new RelayWithoutMourning(shards) },
   },
 ];

@@ -129,6 +129,7 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
     if (!this.alive) return;
     this.note('crashes');
     this.world.losses.nodeDied(this.nodeIndex);
+    this.world.barriers.nodeForgets(this.nodeIndex);
     this.holding.end();
     super.crash();
     for (const vkernel of this.vkernels)
@@ -149,6 +150,8 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
   private forget(vkernel: VkernelPart): void {
     if (!this.sessions.delete(vkernel)) return;
     this.memory.leave(vkernel);
+    // One that leaves tells it to those who lead now, and to nobody who comes later.
+    if (this.leaving === undefined) for (const goer of vkernel.goers) goer.endSeen(this.nodeIndex);
     this.sync.step({ type: 'session-gone', session: vkernel.session });
     for (const { pid } of [...vkernel.processes, ...vkernel.goers])
       this.sync.step({ type: 'owner-gone', owner: pid });
@@ -177,6 +180,7 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
   drain(): void {
     if (!this.runs || this.leaving !== undefined || this.replacement.isUnderWay) return;
     this.note('leaves');
+    this.world.barriers.nodeForgets(this.nodeIndex);
     this.leaving = new DrainPart(this.world, this);
     this.leaving.start();
   }

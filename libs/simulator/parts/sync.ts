@@ -32,6 +32,8 @@ export interface AskingVkernel {
   readonly alive: boolean;
   /** What it asked, by its own numbers. */
   readonly asked: Map<bigint, (answer: Answer) => void>;
+  /** Whoever waits at a barrier, as its node knows: also when the virtual kernel has ended, until that is seen. */
+  atBarrier: bigint | undefined;
   nextRequest(): bigint;
   locksLost(owners: ReadonlySet<bigint>): void;
 }
@@ -76,10 +78,11 @@ export class SyncPart {
   }
 
   private answer({ session, event }: Extract<RelayAction, { type: 'answer' }>): void {
-    const vkernel = this.node.vkernels.find((each) => each.alive && each.session === session);
+    const vkernel = this.node.vkernels.find((each) => each.session === session);
     const { request = 0n, event: said } = event;
+    if (vkernel !== undefined && said?.case === 'barrier') vkernel.atBarrier = undefined;
     const hear = vkernel?.asked.get(request);
-    if (vkernel === undefined || hear === undefined) return;
+    if (!vkernel?.alive || hear === undefined) return;
     const answer = answerOf(said);
     // A wait that sleeps is answered once more.
     if (answer !== 'REGISTERED') vkernel.asked.delete(request);
@@ -128,6 +131,7 @@ export class SyncPart {
   }
 
   barrier(vkernel: AskingVkernel, value: BarrierArrival, hear: (answer: Answer) => void): void {
+    vkernel.atBarrier = value.owner;
     this.ask(vkernel, { case: 'barrier', value }, hear);
   }
 

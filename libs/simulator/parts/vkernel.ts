@@ -36,6 +36,7 @@ export class VkernelPart extends Part implements AskingVkernel {
   private readonly deadline: Deadline;
   /** What its processes asked of range locks, waits and wakes. */
   readonly asked = new Map<bigint, (answer: Answer) => void>();
+  atBarrier: bigint | undefined;
   private lastRequest = 0n;
   private watches = 0;
 

@@ -1,6 +1,7 @@
 // What processes of the node know of barriers, so that a new leader can go on with them: which generations they passed, and
-// with whom. That of a process that has ended is kept for a while: the answer that it had may be lost for another member.
-import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+// with whom. That of a process that has ended is kept for a while: the answer that it had may be lost for another member, and
+// that it died while it waited may be known to nobody else.
+import { type BarrierResult, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { BarrierWord } from '../../locks/barriers.ts';
 
 type Named = Pick<BarrierWord, 'owner' | 'dataspace' | 'name'>;
@@ -8,6 +9,7 @@ type Named = Pick<BarrierWord, 'owner' | 'dataspace' | 'name'>;
 interface Known extends BarrierWord {
   /** It has come, and is not answered. */
   waits: boolean;
+  /** Since when it is kept: since it has ended, or since it heard that the barrier is broken. */
   endedMs: number;
 }
 
@@ -36,11 +38,19 @@ export class PassedBarriers {
     this.of(asked).waits = true;
   }
 
-  answered(asked: Named, generation: bigint, status: SyncStatus, members: readonly bigint[]): void {
+  answered(
+    asked: Named,
+    generation: bigint,
+    { status, members }: Pick<BarrierResult, 'status' | 'members'>,
+    nowMs: number,
+  ): void {
     const known = this.of(asked);
     // Who gave up may come again.
     known.waits = false;
-    if (status === SyncStatus.BROKEN) known.broken = true;
+    if (status === SyncStatus.BROKEN && !known.broken) {
+      known.broken = true;
+      known.endedMs = nowMs;
+    }
     if (status !== SyncStatus.OK) return;
     known.passed = generation + 1n;
     if (generation === 0n) known.members = members;
@@ -50,7 +60,11 @@ export class PassedBarriers {
     for (const key of this.ofOwner.get(owner) ?? []) {
       const known = this.living.get(key)!;
       this.living.delete(key);
-      if (known.passed > 0n) this.keep({ ...known, waits: false, ended: true, endedMs: nowMs });
+      const { passed, broken, waits: diedWaiting } = known;
+      if (passed === 0n && !broken && !diedWaiting) continue;
+      // The name is free again so long after it broke.
+      const endedMs = passed === 0n && broken ? known.endedMs : nowMs;
+      this.keep({ ...known, waits: false, ended: true, diedWaiting, endedMs });
     }
     this.ofOwner.delete(owner);
   }
@@ -59,7 +73,7 @@ export class PassedBarriers {
   words(isWanted: (dataspace: bigint) => boolean, nowMs: number): BarrierWord[] {
     for (const [key, { endedMs }] of this.ended) if (nowMs - endedMs > ENDED_KEPT_MS) this.ended.delete(key);
     return this.all().flatMap(({ waits: _, endedMs: __, ...word }) => {
-      return isWanted(word.dataspace) && (word.passed > 0n || word.broken) ? [word] : [];
+      return isWanted(word.dataspace) && (word.passed > 0n || word.broken || word.diedWaiting) ? [word] : [];
     });
   }
 
@@ -80,7 +94,7 @@ export class PassedBarriers {
   private of({ owner, dataspace, name }: Named): Known {
     const key = keyOf({ owner, dataspace, name });
     const known = this.living.get(key) ?? {
-      ...{ owner, dataspace, name, passed: 0n, members: [], ended: false, broken: false },
+      ...{ owner, dataspace, name, passed: 0n, members: [], ended: false, broken: false, diedWaiting: false },
       ...{ waits: false, endedMs: 0 },
     };
     this.living.set(key, known);

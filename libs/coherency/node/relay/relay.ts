@@ -218,16 +218,16 @@ export class Relay extends RelayRecords {
         return;
       }
       case 'barrierResult':
-        this.barrierAnswered(event.value);
+        this.barrierAnswered(event.value, nowMs);
     }
   }
 
-  private barrierAnswered({ request: id, status, members }: BarrierResult): void {
-    const asked = this.finish(id);
+  private barrierAnswered(result: BarrierResult, nowMs: number): void {
+    const asked = this.finish(result.request);
     if (asked?.event?.case !== 'barrier') return;
     const { name = 0n, generation = 0n } = asked.event.value;
-    this.barriers.answered({ ...asked, name }, generation, status, members);
-    this.answerBarrier(asked, status);
+    this.barriers.answered({ ...asked, name }, generation, result, nowMs);
+    this.answerBarrier(asked, result.status);
   }
 
   private answerBarrier(

@@ -201,8 +201,8 @@ extern "C" {
     /// EOWNERDEAD: a member died (it was killed, ended without coming, or its node is gone), so this generation will
     /// never be complete; all others hear of it, those that wait and those that come later.  A program that begins
     /// anew takes another name.  After ETIMEDOUT the process has not come, and may come again.  Who never came once
-    /// is not known: a `timeout_ms` for generation 0 finds a member that did not start.  Of the threads of a process
-    /// one comes for all.
+    /// is not known, nor who died in generation 0 when its node and the leader of the directory went at once: a
+    /// `timeout_ms` for generation 0 finds both.  Of the threads of a process one comes for all.
     pub fn barrier(id: u64, name: i64, count: u32, generation: u64, timeout_ms: i64) -> i32;
 
     /// Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the
