@@ -12,8 +12,9 @@ const FLAT_MOST = 1.5;
 /** Of all processes, in us. */
 const REMOTE_CPU_MOST_US = 250;
 const UPGRADE_CPU_MOST_US = 350;
-/** Of cohd, for one sharer more. */
+/** Of cohd, for one sharer more; a few more show it, one does not. */
 const SHARER_CPU_MOST_US = 15;
+const SHARERS_LEAST = 4;
 
 /**
  * The way of a fault. `messages` go from one process to another, one after the other; an echo is two of them. With
@@ -175,8 +176,10 @@ function cpuFigure({ name, place, sharers, cpuUs }: FaultResult): Figure | undef
 function sharerFigure(results: readonly FaultResult[]): Figure | undefined {
   const upgrades = results.filter(({ place }) => place === 'upgrade');
   const [few, many] = [upgrades.at(0), upgrades.at(-1)];
-  if (few === undefined || many === undefined || few === many) return undefined;
-  const us = (many.cpuUs.cohd - few.cpuUs.cohd) / ((many.sharers ?? 0) - (few.sharers ?? 0));
+  if (few === undefined || many === undefined) return undefined;
+  const more = (many.sharers ?? 0) - (few.sharers ?? 0);
+  if (more < SHARERS_LEAST) return undefined;
+  const us = (many.cpuUs.cohd - few.cpuUs.cohd) / more;
   return judge('fault, write upgrade, processor time of cohd for one sharer more', us, 'us', {
     most: SHARER_CPU_MOST_US,
   });
