@@ -8,6 +8,8 @@ export interface ProcessStat {
   /** One letter: Z is a zombie. */
   readonly state: string;
   readonly parentPid: number;
+  /** The pid of whoever leads its session. */
+  readonly sessionId: number;
   /** User and system, of all of its threads, also of those that ended. */
   readonly cpuMs: number;
   /** When it started, in clock ticks since boot. */
@@ -23,10 +25,16 @@ export function processStat(pid: number): ProcessStat | undefined {
     if (isGone(error)) return undefined;
     throw error;
   }
+  return statIn(stat);
+}
+
+/** Of the text of such a file. */
+export function statIn(stat: string): ProcessStat {
   // The second field is the name in parentheses and may hold anything, even ')'.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const cpuMs = (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-  return { state: fields[0]!, parentPid: Number(fields[1]), cpuMs, startTicks: fields[19]! };
+  const [state, parentPid, sessionId] = [fields[0]!, Number(fields[1]), Number(fields[3])];
+  return { state, parentPid, sessionId, cpuMs, startTicks: fields[19]! };
 }
 
 /** ESRCH, too: /proc answers so when the process ends between open and read. */

@@ -381,7 +381,7 @@ export function tryLock(fd: number): boolean {
 
 // The numbers of system calls that came after 2019 are the same on all machines.
 const SYS_OPEN_TREE = 428;
-const SYS_OPENAT2 = 437;
+export const SYS_OPENAT2 = 437;
 const SYS_MOUNT_SETATTR = 442;
 
 /** How openat2(2) resolves a path. */

@@ -7,7 +7,7 @@ import { PAGE_BYTES, type PageRun, type PageState } from '@odonata/coherency/pag
 import { runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import { type DeliverRequest, DeliverRequestSchema } from '@odonata/proto/pmap/v1/pmap';
 import type { WireVersions } from '@odonata/proto/wire/v1/wire';
-import { PREFIX_BYTES, writePrefix } from '@odonata/rpc/bare-stream.ts';
+import { PREFIX_BYTES, whole, writePrefix } from '@odonata/rpc/bare-stream.ts';
 import { prefixOf } from '@odonata/rpc/large-bytes.ts';
 import { decoder } from '@odonata/rpc/service.ts';
 import type { TraceContext } from '@odonata/rpc/trace/context.ts';
@@ -101,8 +101,7 @@ const decode = decoder(DeliverRequestSchema);
 export function deliveredOf(first: Buffer, more: readonly Buffer[]): DeliveredPages {
   const bytes = more.reduce((sum, { length }) => sum + length, first.length);
   const found = lastDataOf(first, bytes);
-  if (found === undefined)
-    return deliveredPages(decode(more.length === 0 ? first : Buffer.concat([first, ...more])));
+  if (found === undefined) return deliveredPages(decode(whole(first, more)));
   return {
     head: decode(first.subarray(0, found.tagAt)),
     pages: new PageBuffer([first.subarray(found.at), ...more]),

@@ -11,7 +11,7 @@ import {
   DeliverResponseSchema,
   TransferService,
 } from '@odonata/proto/pmap/v1/pmap';
-import { type BareStream, bareOfOpened, guardedBytes } from '@odonata/rpc/bare-stream.ts';
+import { type BareStream, bareOfOpened, guardedBytes, whole } from '@odonata/rpc/bare-stream.ts';
 import { hear, ownTurn } from '@odonata/rpc/bug.ts';
 import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError } from '@odonata/rpc/error.ts';
@@ -134,7 +134,7 @@ export class TransferPeer {
     if (stream !== this.stream || this.bare !== undefined) return;
     const { log } = this.o;
     const hearBytes = guardedBytes(stream, log, { address: this.address }, (first, more) => {
-      if (stream === this.stream) this.answered(stream, decode(Buffer.concat([first, ...more])));
+      if (stream === this.stream) this.answered(stream, decode(whole(first, more)));
     });
     this.bare = bareOfOpened(stream as ClientDuplexStream<unknown, unknown>, hearBytes, () =>
       stream.cancel(),

@@ -86,7 +86,7 @@ function readFile(
   const [only] = slices;
   const from = file.seekable ? Number(offset ?? file.positionBytes) : Number.NaN;
   if (from <= Number.MAX_SAFE_INTEGER && slices.length === 1 && wanted <= directBytesMax) {
-    const n = readItself(system, file, only!, from);
+    const n = moveItself(system, 'read', file, only!, from);
     if (n !== undefined) {
       if (offset === undefined) file.positionBytes = BigInt(from + n);
       if (n === wanted || n === 0) return n;
@@ -114,26 +114,28 @@ function readFile(
   return done;
 }
 
-/** The bytes read, 0 at the end; undefined where it goes by a copy. */
-function readItself(
+/** The bytes moved, of a read 0 at the end; undefined where it goes by a copy. */
+function moveItself(
   { memory, descriptors }: System,
+  call: 'read' | 'write',
   file: FileDescriptor,
-  slice: GuestSlice,
-  from: number,
+  { at, length }: GuestSlice,
+  position: number,
 ): number | undefined {
-  const { at, length } = slice;
   const calls = hostCalls(descriptors.limits, TRANSFER);
-  if (calls !== undefined)
-    return movedOf(calls.read(file.host, memory.addressOf(at, length, calls.addressOf), length, from));
+  if (calls !== undefined) {
+    const moved = calls[call](file.host, memory.addressOf(at, length, calls.addressOf), length, position);
+    return moved < 0 ? undefined : moved;
+  }
   try {
-    return readSync(file.host, memory.itself(at, length), at, length, from);
+    const bytes = memory.itself(at, length);
+    if (call === 'read') return readSync(file.host, bytes, at, length, position);
+    return writeSync(file.host, bytes, at, length, position);
   } catch (error) {
     if (mayGoByCopy(error)) return undefined;
     throw error;
   }
 }
-
-const movedOf = (bytes: number): number | undefined => (bytes < 0 ? undefined : bytes);
 
 /** Somebody's page was in the way of a system call, or something else; a copy tells which. */
 const mayGoByCopy = (error: unknown): boolean =>
@@ -179,7 +181,7 @@ function writeFile(
   let done = 0;
   const [only] = slices;
   if (slices.length === 1 && only!.length <= directBytesMax && isLent(system, file, only!)) {
-    const n = writeItself(system, file, only!, hostPosition(offset ?? file.positionBytes));
+    const n = moveItself(system, 'write', file, only!, hostPosition(offset ?? file.positionBytes));
     if (n !== undefined) {
       if (offset === undefined) moveOn(file, n);
       if (n === only!.length) return n;
@@ -218,25 +220,6 @@ const isLent = (
   file: FileDescriptor,
   { at, length }: GuestSlice,
 ): boolean => file.seekable && memory.lends(at, length) && !(file.counted && limits?.countsHome);
-
-/** As `readItself`. */
-function writeItself(
-  { memory, descriptors }: System,
-  file: FileDescriptor,
-  slice: GuestSlice,
-  to: number,
-): number | undefined {
-  const { at, length } = slice;
-  const calls = hostCalls(descriptors.limits, TRANSFER);
-  if (calls !== undefined)
-    return movedOf(calls.write(file.host, memory.addressOf(at, length, calls.addressOf), length, to));
-  try {
-    return writeSync(file.host, memory.itself(at, length), at, length, to);
-  } catch (error) {
-    if (mayGoByCopy(error)) return undefined;
-    throw error;
-  }
-}
 
 /** What makes a file of the home longer is counted; as on a disk that is almost full, what there is room for is written. */
 function growing(

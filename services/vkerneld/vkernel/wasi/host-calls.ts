@@ -10,7 +10,7 @@
 // for so many of a virtual kernel.
 import { closeSync, constants, openSync } from 'node:fs';
 import { koffi } from '@odonata/userfault/koffi.ts';
-import { Resolve } from '@odonata/userfault/libc.ts';
+import { Resolve, SYS_OPENAT2 } from '@odonata/userfault/libc.ts';
 import type { Limits } from '../limits.ts';
 import { Filetype, filestatBytes } from './abi.ts';
 import type { ConnectionTable } from './connection-table.ts';
@@ -27,7 +27,6 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
-const SYS_OPENAT2 = 437;
 const SYS_GETDENTS64 = process.arch === 'arm64' ? 61 : 217;
 const LISTING_BYTES = 32_768;
 const BELOW = Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_MAGICLINKS | Resolve.NO_XDEV;
