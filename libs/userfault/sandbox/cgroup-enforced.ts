@@ -2,11 +2,12 @@
 // the tree is its own, whole, as the machine's or by delegation; it prints one line of JSON.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findCgroupHome, NodeCgroups } from './cgroup.ts';
+import { enterClusterCgroup, removeClusterCgroup } from './cluster-cgroup.ts';
 
 const MIB = 2 ** 20;
 const WIDE = { memoryBytes: 256 * MIB, threads: 64 };
@@ -70,6 +71,34 @@ out.neighbour = neighbour.exitCode === null && neighbour.signalCode === null;
 for (const vkernel of children.keys())
   for (const each of [groupOfLeft(vkernel)].flat()) process.kill(each, 'SIGKILL');
 await cgroups.close();
+
+// A service and a guest compute side by side.
+const cluster = mkdtempSync(join(tmpdir(), 'odonata-cluster-'));
+const entered = enterClusterCgroup(cluster);
+const group = readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)![1]!;
+const service = spawn('sh', ['-c', LOOP], { stdio: 'ignore' });
+const within = findCgroupHome();
+if (!('home' in within)) throw new Error(within.reason);
+const ofGuests = new NodeCgroups(within.home, mkdtempSync(join(tmpdir(), 'odonata-guests-')));
+const guest = spawn('sh', ['-c', `${WAITS}${LOOP}`], { stdio: ['pipe', 'ignore', 'ignore'] });
+ofGuests.enter('guest', guest.pid!, WIDE);
+guest.stdin!.write('\n');
+await sleep(500);
+const [top, guests] = [join(group, '..'), join(group, '../guests')];
+const [all0, guests0] = [usedUs(top), usedUs(guests)];
+await sleep(3_000);
+out.cluster = {
+  entered,
+  services: group.endsWith('/services'),
+  shareOfGuests: (usedUs(guests) - guests0) / (usedUs(top) - all0),
+};
+for (const child of [service, guest]) {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+await ofGuests.close();
+await removeClusterCgroup(cluster);
+Object.assign(out.cluster as object, { left: existsSync(join('/sys/fs/cgroup', top)) });
 console.log(`ENFORCED ${JSON.stringify(out)}`);
 
 /** The processes that are in it still. */

@@ -4,6 +4,7 @@
 //   v1  /sys/fs/cgroup/<controller>/<ours>/odonata-<node>/<virtual kernel>    a tree for each controller
 //   v2  /sys/fs/cgroup/<ours>/odonata-<node>/<virtual kernel>
 //
+// <ours> is the group that we are in; of services of a cluster the one for its guests, cluster-cgroup.ts.
 // A group of version 2 that has processes of its own cannot be divided. So root makes its groups below the top one, and a plain
 // user, whose group was delegated, moves what runs there into a group beside those of virtual kernels: odonata-services.
 import { createHash } from 'node:crypto';
@@ -57,7 +58,14 @@ export interface CgroupPlace {
   readonly own?: string;
   readonly controllers?: readonly Controller[];
   readonly isRoot?: boolean;
+  /** Whom to move. */
+  readonly pid?: number;
 }
+
+/** The two groups of a cluster's own. */
+export const SERVICES = 'services';
+export const GUESTS = 'guests';
+const OF_CLUSTER = new RegExp(`(/odonata-[0-9a-f]{12}/)${SERVICES}$`);
 
 export function findCgroupHome({
   root = '/sys/fs/cgroup',
@@ -65,10 +73,9 @@ export function findCgroupHome({
   controllers = CONTROLLERS,
   isRoot = process.getuid!() === 0,
 }: CgroupPlace = {}): FoundHome {
-  const lines = own.split('\n').map((line) => line.split(':'));
-  const pathOf = (wanted: string): string =>
-    lines.find(([, names = '']) => names.split(',').includes(wanted))?.[2] ?? '/';
-  const unified = join(root, lines.find(([number]) => number === '0')?.[2] ?? '/');
+  const pathOf = (controller: Controller): string =>
+    ownPath(controller, own).replace(OF_CLUSTER, `$1${GUESTS}`);
+  const unified = join(root, pathOf(''));
   const has = readOr(join(unified, 'cgroup.controllers')).trim().split(/\s+/);
   if (controllers.every((controller) => has.includes(controller))) {
     const here = homeOfV2(unified, controllers, !isRoot);
@@ -86,6 +93,13 @@ export function findCgroupHome({
   const named = [...folders.keys()].join(', ');
   return { home: { version: 1, detail: `version 1: ${named}`, folders } };
 }
+
+/** The group that somebody is in. @param controller '': of version 2 */
+export const ownPath = (controller: Controller, own = readOr('/proc/self/cgroup')): string =>
+  own
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([, names = '']) => names.split(',').includes(controller))?.[2] ?? '/';
 
 /** @param movesAside whether what runs in it may be moved, where that is in the way */
 function homeOfV2(folder: string, controllers: readonly Controller[], movesAside: boolean): FoundHome {
@@ -149,7 +163,7 @@ function cpuFiles(version: 1 | 2, cpuWeight: number, cpuMillis: number): [string
   ];
 }
 
-function divide(folder: string, controllers: readonly Controller[]): void {
+export function divide(folder: string, controllers: readonly Controller[]): void {
   const wanted = controllers.map((each) => `+${each}`).join(' ');
   writeFileSync(join(folder, 'cgroup.subtree_control'), wanted);
 }
@@ -328,10 +342,11 @@ function listed(socketDir: string): string[] {
 
 const LIST = 'cgroups';
 
-const nameOf = (socketDir: string): string =>
+/** Of a node or a cluster, by its folder. */
+export const nameOf = (socketDir: string): string =>
   `odonata-${createHash('sha256').update(resolve(socketDir)).digest('hex').slice(0, 12)}`;
 
-function foldersIn(parent: string): string[] {
+export function foldersIn(parent: string): string[] {
   try {
     return readdirSync(parent, { withFileTypes: true }).flatMap((entry) =>
       entry.isDirectory() ? [entry.name] : [],
@@ -341,11 +356,14 @@ function foldersIn(parent: string): string[] {
   }
 }
 
-/** EBUSY: a process is in it still; whoever looks next removes it. */
-function removeFolder(folder: string): void {
+/** EBUSY: a process is in it still; whoever looks next removes it. @returns whether it is gone */
+export function removeFolder(folder: string): boolean {
   try {
     rmdirSync(folder);
-  } catch {}
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
 }
 
 function isWritable(folder: string): boolean {

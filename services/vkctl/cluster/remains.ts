@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isVkernelUid } from '@odonata/rpc/vkernel-uids.ts';
 import { removeCgroups } from '@odonata/userfault/sandbox/cgroup.ts';
+import { removeClusterCgroup } from '@odonata/userfault/sandbox/cluster-cgroup.ts';
 import { Failure } from '../failure.ts';
 import { lodgersHere } from '../lodger/lodgers-file.ts';
 import { isMember } from '../machine/membership.ts';
@@ -124,5 +125,6 @@ export async function clearRemains(
   await clearLodgers(paths, graceMs);
   const ended = await endProcesses(paths, graceMs);
   for (let node = 1; node <= INDEX_MAX; node++) removeCgroups(join(paths.runtimeDir, nodeName(node)));
+  await removeClusterCgroup(paths.runtimeDir);
   return removeFolders(paths, keepStore) || ended > 0;
 }

@@ -6,13 +6,11 @@ import { isAlive } from '../cluster/identity.ts';
 import { adoptLock } from '../cluster/lock.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { planSchema } from '../cluster/record.ts';
-import { weighSession } from './session-weight.ts';
 import { Supervisor } from './supervisor.ts';
 
 const plan = planSchema.parse(JSON.parse(readFileSync(0, 'utf8')));
 const paths = { ...clusterPaths(plan.cluster), ...plan };
 const log = createLog('supervisor', plan.logLevel);
-weighSession();
 const supervisor = new Supervisor({ plan, paths, lock: adoptLock(paths.lockFile, 3), log });
 
 async function end(reason: string, code: number): Promise<void> {

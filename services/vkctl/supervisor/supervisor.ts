@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { enterClusterCgroup } from '@odonata/userfault/sandbox/cluster-cgroup.ts';
 import { identityDir } from '../cluster/certificates.ts';
 import { compileCache } from '../cluster/compile-cache.ts';
 import { makeFolder } from '../cluster/folder.ts';
@@ -20,6 +21,7 @@ import { KeptIdentities } from './kept-identities.ts';
 import { NodeWishes } from './node-wishes.ts';
 import { DRAIN_MS, NodeWork } from './node-work.ts';
 import { routerPortsOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
+import { weighSession } from './session-weight.ts';
 import { SupervisedBus } from './supervised-bus.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
@@ -115,6 +117,8 @@ export class Supervisor {
 
   start(): void {
     this.#janitor.start();
+    // The janitor outlives the group.
+    if (!enterClusterCgroup(this.#plan.runtimeDir)) weighSession();
     this.#write();
     const identities = this.#plan.insecure ? undefined : new KeptIdentities(identityDir(this.#plan));
     this.#writing = setInterval(() => {

@@ -1,0 +1,106 @@
+// One control group for what a cluster runs on this machine, so that services need not queue behind guests:
+//
+//   <ours>/odonata-<cluster>/services    the supervisor, and all services that it starts
+//   <ours>/odonata-<cluster>/guests      the groups of virtual kernels, cgroup.ts
+//
+// Guests are idle beside services, and beside nobody else: whoever serves a fault has a core at once, and a guest has what services leave,
+// which run for microseconds. Beside other programs of the machine the whole counts as one group.
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type CgroupHome,
+  type CgroupPlace,
+  divide,
+  findCgroupHome,
+  foldersIn,
+  GUESTS,
+  nameOf,
+  ownPath,
+  removeFolder,
+  SERVICES,
+} from './cgroup.ts';
+
+/** Where `cpu.idle` is missing (before Linux 5.15): nearly as good. */
+const SERVICES_WEIGHT = 10_000;
+const LIST = 'cgroup';
+/** The last threads of what was killed leave a moment after it is gone. */
+const LEAVE_TURNS = 50;
+const LEAVE_MS = 20;
+
+/**
+ * Moves this process there: what it starts from now on is in it as well.
+ * @param runtimeDir names the cluster on this machine
+ * @returns false: there are no groups for processors that are ours
+ */
+export function enterClusterCgroup(runtimeDir: string, place?: CgroupPlace): boolean {
+  const found = findCgroupHome(place);
+  const cpu = 'home' in found && found.home.folders.get('cpu');
+  if (!cpu) return false;
+  const top = join(cpu, nameOf(runtimeDir));
+  const { home } = found;
+  try {
+    // Whoever clears up after us may find other homes than we do.
+    writeFileSync(join(runtimeDir, LIST), top, { mode: 0o600 });
+    for (const name of [SERVICES, GUESTS]) mkdirSync(join(top, name), { recursive: true });
+    if (home.version === 2) divide(top, [...home.folders.keys()]);
+    weigh(home, top);
+    writeFileSync(join(top, SERVICES, 'cgroup.procs'), String(place?.pid ?? process.pid));
+    return true;
+  } catch {
+    // It works all the same, only later.
+    removeTree(top);
+    return false;
+  }
+}
+
+function weigh({ version }: CgroupHome, top: string): void {
+  const [file, value] =
+    version === 2 ? ['cpu.weight', SERVICES_WEIGHT] : ['cpu.shares', (SERVICES_WEIGHT * 1024) / 100];
+  writeFileSync(join(top, SERVICES, String(file)), String(value));
+  try {
+    writeFileSync(join(top, GUESTS, 'cpu.idle'), '1', { flag: 'r+' });
+  } catch {}
+}
+
+/** Removes the groups of a cluster that has ended, whoever made them. Whoever asks leaves them, where it is in one. */
+export async function removeClusterCgroup(runtimeDir: string, place?: CgroupPlace): Promise<void> {
+  const top = listed(runtimeDir, place);
+  // A word in a file that names something else is no reason to remove that.
+  if (top === undefined || basename(top) !== nameOf(runtimeDir)) return;
+  for (let turn = 0; turn < LEAVE_TURNS; turn++) {
+    if (isWithin(top)) leave(top);
+    if (removeTree(top)) break;
+    await delay(LEAVE_MS);
+  }
+  rmSync(join(runtimeDir, LIST), { force: true });
+}
+
+function listed(runtimeDir: string, place?: CgroupPlace): string | undefined {
+  try {
+    return readFileSync(join(runtimeDir, LIST), 'utf8');
+  } catch {
+    const found = findCgroupHome(place);
+    const cpu = 'home' in found ? found.home.folders.get('cpu') : undefined;
+    return cpu && join(cpu, nameOf(runtimeDir));
+  }
+}
+
+const isWithin = (top: string): boolean =>
+  [ownPath('cpu'), ownPath('')].some((path) => path.split('/').includes(basename(top)));
+
+/** To where the group is; a group of version 2 that is divided takes nobody in, but for the one of all. */
+function leave(top: string): void {
+  for (const folder of [dirname(top), join(dirname(top), 'odonata-services')])
+    try {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'cgroup.procs'), String(process.pid));
+      return;
+    } catch {}
+}
+
+/** @returns whether nothing is left of it */
+function removeTree(folder: string): boolean {
+  for (const name of foldersIn(folder)) removeTree(join(folder, name));
+  return removeFolder(folder);
+}
