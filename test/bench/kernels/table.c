@@ -3,13 +3,14 @@
  *
  *   table DS ACKS write RATE SECONDS     changes RATE records a second, at random, by the clock: late ones are made up for
  *   table DS ACKS read SECONDS           reads records at random
+ *   table DS ACKS wake RATE SECONDS      changes nothing: wakes up as often as a writer of that rate
  *
  * A record has a sequence lock: odd while it is changed. The writer tells in ACKS which record has got how far, after that
  * is done: whoever reads that first, and then the record, must find it so.  --wait prints {"ready":true} once all pages of
  * the table were touched, and goes on at the first byte of standard input.
  *
- * write prints {"writes_per_s","p50_us","p99_us"}, read prints {"reads_per_s","torn","old","checks"}: what was torn or old
- * was wrong.
+ * write prints {"writes_per_s","p50_us","p99_us"}, wake the same of how late it woke up, read prints
+ * {"reads_per_s","torn","old","checks"}: what was torn or old was wrong.
  */
 #include "guest.h"
 
@@ -34,28 +35,51 @@ static void change(struct record *record) {
   __atomic_add_fetch(&record->seq, 1, __ATOMIC_SEQ_CST);
 }
 
+static uint64_t *times(uint64_t most) {
+  uint64_t *times_ns = malloc((most + 1) * sizeof *times_ns);
+  if (times_ns == NULL) die(EXIT_CALL, "out of memory");
+  return times_ns;
+}
+
+static void tell(uint64_t *times_ns, uint64_t count, uint64_t took_ns) {
+  qsort(times_ns, count, sizeof *times_ns, by_u64);
+  printf("{\"writes_per_s\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n", (double)count * (double)SECOND_NS / (double)took_ns,
+         count == 0 ? 0 : (double)times_ns[count / 2] / 1e3, count == 0 ? 0 : (double)times_ns[count * 99 / 100] / 1e3);
+}
+
+/** @returns the time by then */
+static uint64_t pause_ns(uint64_t ns) {
+  struct timespec pause = {.tv_nsec = (long)ns};
+  nanosleep(&pause, NULL);
+  return now_ns();
+}
+
 static void write_table(struct record *table, ack *acks, uint64_t rate, uint64_t seconds) {
   uint64_t most = rate * seconds, done = 0;
-  uint64_t *took_ns = malloc((most + 1) * sizeof *took_ns);
-  if (took_ns == NULL) die(EXIT_CALL, "out of memory");
+  uint64_t *took_ns = times(most);
   uint64_t begin_ns = now_ns(), end_ns = begin_ns + seconds * SECOND_NS;
   while (done < most) {
     uint64_t due_ns = begin_ns + done * SECOND_NS / rate, at_ns = now_ns();
     if (at_ns >= end_ns) break;
-    if (at_ns < due_ns) {
-      struct timespec pause = {.tv_nsec = (long)(due_ns - at_ns)};
-      nanosleep(&pause, NULL);
-      at_ns = now_ns();
-    }
+    if (at_ns < due_ns) at_ns = pause_ns(due_ns - at_ns);
     struct record *record = any(table);
     change(record);
     took_ns[done++] = now_ns() - at_ns;
     __atomic_store_n(acks, (uint64_t)(record - table) << 32 | record->seq, __ATOMIC_SEQ_CST);
   }
-  double took_s = (double)(now_ns() - begin_ns) / (double)SECOND_NS;
-  qsort(took_ns, done, sizeof *took_ns, by_u64);
-  printf("{\"writes_per_s\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n", (double)done / took_s,
-         done == 0 ? 0 : (double)took_ns[done / 2] / 1e3, done == 0 ? 0 : (double)took_ns[done * 99 / 100] / 1e3);
+  tell(took_ns, done, now_ns() - begin_ns);
+}
+
+static void wake_up(uint64_t rate, uint64_t seconds) {
+  uint64_t most = rate * seconds, done = 0, period_ns = SECOND_NS / rate;
+  uint64_t *late_ns = times(most);
+  uint64_t begin_ns = now_ns(), end_ns = begin_ns + seconds * SECOND_NS;
+  for (uint64_t at_ns = begin_ns; done < most && at_ns < end_ns; done++) {
+    uint64_t due_ns = at_ns + period_ns;
+    at_ns = pause_ns(period_ns);
+    late_ns[done] = at_ns - due_ns;
+  }
+  tell(late_ns, done, now_ns() - begin_ns);
 }
 
 /**
@@ -98,9 +122,10 @@ static void read_table(struct record *table, ack *acks, uint64_t seconds) {
 int main(int argc, char **argv) {
   bool wait = take_option(&argc, argv, "--wait", false) != NULL;
   no_more_options(argc, argv);
-  bool writes = argc == 6 && strcmp(argv[3], "write") == 0;
+  bool wakes = argc == 6 && strcmp(argv[3], "wake") == 0;
+  bool writes = wakes || (argc == 6 && strcmp(argv[3], "write") == 0);
   if (!writes && (argc != 5 || strcmp(argv[3], "read") != 0))
-    die(EXIT_USAGE, "usage: table DS ACKS write RATE SECONDS | table DS ACKS read SECONDS");
+    die(EXIT_USAGE, "usage: table DS ACKS write|wake RATE SECONDS | table DS ACKS read SECONDS");
   uint64_t rate = writes ? number(argv[4], "RATE") : 1, seconds = number(argv[argc - 1], "SECONDS");
   if (rate < 1 || rate > 1000000 || seconds < 1 || seconds > 3600) die(EXIT_USAGE, "RATE or SECONDS: too much or none");
   struct mapping table = map_dataspace(argv[1], RECORDS * sizeof(struct record), ODONATA_READ_WRITE);
@@ -112,7 +137,8 @@ int main(int argc, char **argv) {
     fflush(stdout);
     if (getchar() == EOF) return 0;
   }
-  if (writes) write_table((struct record *)table.base, (ack *)acks.base, rate, seconds);
+  if (wakes) wake_up(rate, seconds);
+  else if (writes) write_table((struct record *)table.base, (ack *)acks.base, rate, seconds);
   else read_table((struct record *)table.base, (ack *)acks.base, seconds);
   return 0;
 }
