@@ -1,6 +1,7 @@
 // Sharing: a table that a reader on each of three nodes reads at random, while a writer on the first one changes records at
 // a pace of its own. Beside what the readers read and how long the writer waits: what the changes moved.
 import type { GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
+import { coldReads } from './cold-reads.ts';
 import { type CpuTime, clusterProcesses, cpuBetween, cpuTimes } from './cpu-time.ts';
 import { type Figure, judge, round, verdictCells } from './figure.ts';
 import { foughtOver } from './fought-over.ts';
@@ -79,11 +80,12 @@ export const sharing: Part = {
         runs.get(load)!.push(await play(setting, load));
       }
     const fought = await foughtOver(setting);
+    const cold = await coldReads(setting);
     const { figures, tables, measured } = present(runs);
     return {
-      figures: [...figures, ...fought.figures],
-      tables: [...tables, fought.table],
-      measured: { ...measured, fought: fought.measured },
+      figures: [...figures, ...cold.figures, ...fought.figures],
+      tables: [...tables, cold.table, fought.table],
+      measured: { ...measured, cold: cold.measured, fought: fought.measured },
     };
   },
 };

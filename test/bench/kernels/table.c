@@ -4,13 +4,14 @@
  *   table DS ACKS write RATE SECONDS     changes RATE records a second, at random, by the clock: late ones are made up for
  *   table DS ACKS read SECONDS           reads records at random
  *   table DS ACKS wake RATE SECONDS      changes nothing: wakes up as often as a writer of that rate
+ *   table DS ACKS cold COUNT             reads so many records at random, of pages that were not touched before
  *
  * A record has a sequence lock: odd while it is changed. The writer tells in ACKS which record has got how far, after that
  * is done: whoever reads that first, and then the record, must find it so.  --wait prints {"ready":true} once all pages of
  * the table were touched, and goes on at the first byte of standard input.
  *
  * write prints {"writes_per_s","p50_us","p99_us"}, wake the same of how late it woke up, read prints
- * {"reads_per_s","torn","old","checks"}: what was torn or old was wrong.
+ * {"reads_per_s","torn","old","checks"}: what was torn or old was wrong; cold prints {"took_us","torn"}.
  */
 #include "guest.h"
 
@@ -119,25 +120,37 @@ static void read_table(struct record *table, ack *acks, uint64_t seconds) {
          (double)reads / ((double)(now_ns() - begin_ns) / (double)SECOND_NS), torn, old, checks);
 }
 
+static void read_cold(struct record *table, uint64_t count) {
+  uint64_t begin_ns = now_ns(), torn = 0;
+  for (uint64_t i = 0; i < count; i++) {
+    bool is_torn;
+    read_record(any(table), &is_torn);
+    torn += is_torn;
+  }
+  printf("{\"took_us\":%.1f,\"torn\":%" PRIu64 "}\n", (double)(now_ns() - begin_ns) / 1e3, torn);
+}
+
 int main(int argc, char **argv) {
   bool wait = take_option(&argc, argv, "--wait", false) != NULL;
   no_more_options(argc, argv);
   bool wakes = argc == 6 && strcmp(argv[3], "wake") == 0;
   bool writes = wakes || (argc == 6 && strcmp(argv[3], "write") == 0);
-  if (!writes && (argc != 5 || strcmp(argv[3], "read") != 0))
-    die(EXIT_USAGE, "usage: table DS ACKS write|wake RATE SECONDS | table DS ACKS read SECONDS");
+  bool cold = argc == 5 && strcmp(argv[3], "cold") == 0;
+  if (!writes && !cold && (argc != 5 || strcmp(argv[3], "read") != 0))
+    die(EXIT_USAGE, "usage: table DS ACKS write|wake RATE SECONDS | table DS ACKS read SECONDS | table DS ACKS cold COUNT");
   uint64_t rate = writes ? number(argv[4], "RATE") : 1, seconds = number(argv[argc - 1], "SECONDS");
-  if (rate < 1 || rate > 1000000 || seconds < 1 || seconds > 3600) die(EXIT_USAGE, "RATE or SECONDS: too much or none");
+  if (rate < 1 || rate > 1000000 || seconds < 1 || (!cold && seconds > 3600)) die(EXIT_USAGE, "RATE or SECONDS: too much or none");
   struct mapping table = map_dataspace(argv[1], RECORDS * sizeof(struct record), ODONATA_READ_WRITE);
   struct mapping acks = map_dataspace(argv[2], ODONATA_PAGE, ODONATA_READ_WRITE);
-  for (uint32_t i = 0; i < RECORDS; i++) (void)((volatile struct record *)table.base)[i].seq;
+  for (uint32_t i = 0; !cold && i < RECORDS; i++) (void)((volatile struct record *)table.base)[i].seq;
   random_state += now_ns();
   if (wait) {
     printf("{\"ready\":true}\n");
     fflush(stdout);
     if (getchar() == EOF) return 0;
   }
-  if (wakes) wake_up(rate, seconds);
+  if (cold) read_cold((struct record *)table.base, seconds);
+  else if (wakes) wake_up(rate, seconds);
   else if (writes) write_table((struct record *)table.base, (ack *)acks.base, rate, seconds);
   else read_table((struct record *)table.base, (ack *)acks.base, seconds);
   return 0;

@@ -2,7 +2,8 @@
 //
 //   fault -> may it be used?  yes: mapped, the guest wakes; its neighbours follow when it runs again
 //                             no:  a frame is kept, the page is asked for, the fault waits -> ready: from the start
-import { type AccessMode, mayRead, mayWrite } from '../../page.ts';
+import { type AccessMode, mayRead, mayWrite, spansOf } from '../../page.ts';
+import { DENSE_BLOCK_PAGES } from '../readahead/dense-blocks.ts';
 import type { MemoryContext } from './memory-context.ts';
 import type { Ahead, EventOf } from './memory-messages.ts';
 import type { NodeDataspace } from './node-dataspace.ts';
@@ -172,7 +173,11 @@ export class Faults<M extends Mapping, B> {
     for (let each = page; each < page + together; each++) dataspace.lostLately.asked(each);
     if (wanted.some((each) => each.pageCount > together))
       this.context.say({ type: 'ahead', entry, wanted, mode });
-    if (mode === 'READ') this.bringLost(dataspace, entry);
+    if (mode !== 'READ') return;
+    this.bringLost(dataspace, entry);
+    const { sequential, looking, advised } = entry.readahead;
+    if (!sequential && !looking && advised === 'normal' && dataspace.dense.fault(page))
+      this.bringBlock(dataspace, entry, page);
   }
 
   // Of the page itself there is.
@@ -187,6 +192,21 @@ export class Faults<M extends Mapping, B> {
     for (const { firstPage, pageCount } of wanted)
       for (let page = firstPage; page < firstPage + pageCount; page++) prediction.read(page);
     if (wanted.length > 0) this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
+  }
+
+  /** What is missing of the block of a page, but for what goes back and forth. */
+  private bringBlock({ id, contested, prediction }: NodeDataspace<M, B>, entry: M, page: number): void {
+    const first = page - (page % DENSE_BLOCK_PAGES);
+    const end = Math.min(entry.endPage, first + DENSE_BLOCK_PAGES);
+    const missing: number[] = [];
+    for (let each = first; each < end; each++)
+      if (each !== page && !contested.has(each) && !mayRead(this.context.holder.state(id, each))) {
+        missing.push(each);
+        prediction.read(each);
+      }
+    if (missing.length === 0) return;
+    const wanted = spansOf(missing).map((run) => ({ ...run, neededPages: run.pageCount }));
+    this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
   }
 
   /** What nobody waits for yet comes where there is room. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { PageRun, PageSpan } from '../../page.ts';
 import { ContestedPages } from '../readahead/contested-pages.ts';
+import { DenseBlocks } from '../readahead/dense-blocks.ts';
 import { LostLately } from '../readahead/lost-lately.ts';
 import { WritePrediction } from '../readahead/write-prediction.ts';
 import type { PageFrames } from './page-frames.ts';
@@ -25,6 +26,7 @@ export class NodeDataspace<M extends Mapping, B> {
   readonly prediction = new WritePrediction();
   readonly lostLately = new LostLately();
   readonly contested = new ContestedPages();
+  readonly dense = new DenseBlocks();
   /** By page; the holder's machine keeps one version of a page at most. */
   readonly retained = new Map<number, Retained<B>>();
   /** By page that was asked for: who pays for the frame that is kept for it. */
