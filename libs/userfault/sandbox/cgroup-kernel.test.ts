@@ -28,7 +28,7 @@ echo o >/proc/sysrq-trigger; sleep 10
 `;
 
 it.runIf(there)(
-  'a virtual kernel that takes more memory is ended alone, one that forks is refused, each has a share of the processor, and guests none that services want',
+  'a virtual kernel that takes more memory is ended alone, one that forks is refused, each has a share of the processor, and guests theirs beside services',
   { timeout: 180_000 },
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'odonata-kernel-'));
@@ -52,8 +52,9 @@ it.runIf(there)(
           neighbour: true,
           cluster: { entered: true, services: true, left: false },
         });
-        // Idle beside a service that never sleeps.
-        expect(each.cluster.shareOfGuests).toBeLessThan(0.05);
+        // A sixth, beside a service that never sleeps.
+        expect(each.cluster.shareOfGuests).toBeGreaterThan(0.08);
+        expect(each.cluster.shareOfGuests).toBeLessThan(0.25);
         // One thread against eight.
         expect(each.cpu.shareOfOne).toBeGreaterThan(0.3);
         expect(each.cpu.shareOfOne).toBeLessThan(0.7);

@@ -1,11 +1,12 @@
 // Control groups of version 2: what is written where, in a folder that looks like one; and what the kernel says to it, on a real
 // tree of version 2 in a mount namespace of the test, with the controllers that version 1 does not have here.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { findCgroupHome, NodeCgroups } from './cgroup.ts';
+import { enterClusterCgroup, removeClusterCgroup } from './cluster-cgroup.ts';
 
 let root: string;
 let sockets: string;
@@ -153,3 +154,39 @@ it.runIf(process.getuid!() === 0)(
     expect(said.stuck).toBeUndefined();
   },
 );
+
+it.each([
+  ['of version 2', '0::/user.slice/odonata.scope\n', 'user.slice/odonata.scope', 'cpu.weight', '500'],
+  ['of version 1', '3:cpu:/ours\n0::/\n', 'cpu/ours', 'cpu.shares', '5120'],
+])(
+  'services of a cluster weigh more than its guests, whose groups are beside theirs: %s',
+  async (_, mine, path, file, weight) => {
+    const folder = group(path, 'cpu memory pids');
+    const runtimeDir = join(root, 'run');
+    mkdirSync(runtimeDir);
+    expect(enterClusterCgroup(runtimeDir, { root, own: mine, isRoot: false, pid: 4_711 })).toBe(true);
+    const top = readFileSync(join(runtimeDir, 'cgroup'), 'utf8');
+    expect(top.startsWith(join(folder, 'odonata-'))).toBe(true);
+    expect(readFileSync(join(top, 'services', file), 'utf8')).toBe(weight);
+    expect(readFileSync(join(top, 'services/cgroup.procs'), 'utf8')).toBe('4711');
+    // What a service finds.
+    const within = mine.replace(
+      /:\/(user.*|ours)$/m,
+      `:${top.slice(root.length).replace(/^\/cpu/, '')}/services`,
+    );
+    for (const each of ['guests/cgroup.procs', 'guests/cgroup.controllers'])
+      writeFileSync(join(top, each), 'cpu memory pids\n');
+    const found = findCgroupHome({ root, own: within, isRoot: false });
+    expect('home' in found && found.home.folders.get('cpu')).toBe(join(top, 'guests'));
+    // A word that names something else is no reason to remove that.
+    writeFileSync(join(runtimeDir, 'cgroup'), folder);
+    await removeClusterCgroup(runtimeDir, { root, own: mine, isRoot: false });
+    expect(existsSync(join(folder, 'cgroup.procs'))).toBe(true);
+  },
+);
+
+it('without groups for processors that are ours there is none for a cluster', () => {
+  const memory = group('memory', '');
+  expect(enterClusterCgroup(root, { root, own: '4:memory:/\n0::/\n', isRoot: false })).toBe(false);
+  expect(existsSync(join(memory, 'cgroup.procs'))).toBe(true);
+});

@@ -3,8 +3,8 @@
 //   <ours>/odonata-<cluster>/services    the supervisor, and all services that it starts
 //   <ours>/odonata-<cluster>/guests      the groups of virtual kernels, cgroup.ts
 //
-// Guests are idle beside services, and beside nobody else: whoever serves a fault has a core at once, and a guest has what services leave,
-// which run for microseconds. Beside other programs of the machine the whole counts as one group.
+// Services weigh several times what all guests together do: whoever serves a fault has a core at once as long as services need less than
+// their part, and guests keep theirs also under a storm of faults. Beside other programs of the machine the whole counts as one group.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,8 +21,8 @@ import {
   SERVICES,
 } from './cgroup.ts';
 
-/** Where `cpu.idle` is missing (before Linux 5.15): nearly as good. */
-const SERVICES_WEIGHT = 10_000;
+/** Of services, in hundredths of the weight of all guests. */
+const SERVICES_WEIGHT = 500;
 const LIST = 'cgroup';
 /** The last threads of what was killed leave a moment after it is gone. */
 const LEAVE_TURNS = 50;
@@ -58,9 +58,6 @@ function weigh({ version }: CgroupHome, top: string): void {
   const [file, value] =
     version === 2 ? ['cpu.weight', SERVICES_WEIGHT] : ['cpu.shares', (SERVICES_WEIGHT * 1024) / 100];
   writeFileSync(join(top, SERVICES, String(file)), String(value));
-  try {
-    writeFileSync(join(top, GUESTS, 'cpu.idle'), '1', { flag: 'r+' });
-  } catch {}
 }
 
 /** Removes the groups of a cluster that has ended, whoever made them. Whoever asks leaves them, where it is in one. */

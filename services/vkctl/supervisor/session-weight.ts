@@ -1,6 +1,7 @@
 // The weight of the supervisor's session. Linux gives all programs of a session one program's part of a processor between them
 // (autogroup, sched(7)), while each virtual kernel has a session or a control group of its own: pmapd then has less than the guests
-// whose faults it serves, and waits behind them for milliseconds. `nice` counts within a session only.
+// whose faults it serves, and waits behind them for milliseconds. `nice` counts within a session only. For where there is
+// no control group (libs/userfault/sandbox/cluster-cgroup.ts).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { statIn } from '@odonata/rpc/process-stat.ts';
 
