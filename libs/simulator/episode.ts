@@ -64,7 +64,9 @@ export function runEpisode(options: EpisodeOptions): { counts: Counts; failure: 
   const pages = options.pages ?? profile.pages.min + choice.below(profile.pages.max - profile.pages.min + 1);
   const shards =
     options.shards ?? profile.shards.min + choice.below(profile.shards.max - profile.shards.min + 1);
-  const few = options.few ?? (choice.oneIn(2) ? FEW_HOLDERS : 0);
+  // By streams alone, by the bus alone, and some of both.
+  const some = seed % 2 === 0 ? FEW_HOLDERS : 2;
+  const few = options.few ?? (choice.oneIn(2) ? some : 0);
   const { machines, duties, trace, barriers } = options;
   const world = new World({
     seed,

@@ -4,13 +4,16 @@ import type { DirectoryEventInit, StreamId } from '@odonata/coherency/replica/re
 import { HoldResponseSchema } from '@odonata/proto/coherency/v1/coherency';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import { encoder } from '@odonata/rpc/service.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 
-/** The stream of a holder; what it needs of gRPC. */
+/** The stream of a holder; what it needs of gRPC. A message may have been encoded before. */
 export interface HolderStream {
-  write(message: ReturnType<typeof create<typeof HoldResponseSchema>>): boolean;
+  write(message: ReturnType<typeof create<typeof HoldResponseSchema>> | Buffer): boolean;
   end(): void;
 }
+
+const encode = encoder(HoldResponseSchema);
 
 interface Open {
   stream: HolderStream;
@@ -21,15 +24,26 @@ interface Open {
 export class HolderStreams {
   private readonly open = new Map<StreamId, Open>();
   private last = 0;
+  /** The invalidation that was said last, as it went out. */
+  private told: { value: unknown; bytes: Buffer } | undefined;
 
   /** @param fail ends it with an error */
   add(stream: HolderStream, fail: (error: RpcError) => void): StreamId {
     const id = ++this.last;
     const batch = new EventBatch<DirectoryEventInit>((events) => {
-      if (this.open.has(id)) stream.write(create(HoldResponseSchema, { events }));
+      if (this.open.has(id))
+        stream.write(this.toldToOthers(events) ?? create(HoldResponseSchema, { events }));
     }, fail);
     this.open.set(id, { stream, batch, fail });
     return id;
+  }
+
+  /** The same invalidation goes to all who have a copy: it is encoded once. Undefined: it is something else. */
+  private toldToOthers([first, ...more]: DirectoryEventInit[]): Buffer | undefined {
+    if (first?.event?.case !== 'invalidate' || more.length > 0) return undefined;
+    const { value } = first.event;
+    if (this.told?.value !== value) this.told = { value, bytes: encode({ events: [first] }) };
+    return this.told.bytes;
   }
 
   /** It is gone, and nothing is written to it any more. */

@@ -21,10 +21,11 @@ import { type ShardEvent, stepSync, syncAnswerOf } from './shard-events.ts';
 /** How long an event waits for a dataspace to become known before it is refused. */
 const UNKNOWN_MS = 2_000;
 /**
- * So few at most are told of an invalidation on their streams, each by itself. A broadcast costs one message however many hear it,
- * and a hop more: with one sharer that was half of a write's time, and of its processor time (`npm run bench -- --only faults`).
+ * So few at most are told of an invalidation on their streams, each by itself. A broadcast costs the leader one message however many
+ * hear it, and a hop more: with one sharer that was half of a write's time, with eight a fifth of it, and of all processor time a tenth
+ * (`npm run bench -- --only faults`).
  */
-export const FEW_HOLDERS = 2;
+export const FEW_HOLDERS = 8;
 
 /** What of the replica's a shard's leader waits for. */
 export type ShardAsk =
