@@ -25,6 +25,13 @@ class KeepsTheDead extends Barriers {
   }
 }
 
+/** Nothing stays of a barrier when the nodes of its last members are taken for dead. */
+class ForgetsWhoMayReturn extends Barriers {
+  protected override mayBeAsked(): boolean {
+    return false;
+  }
+}
+
 class ForgetsGenerations extends PassedBarriers {
   override words(): [] {
     return [];
@@ -63,5 +70,11 @@ export const BARRIER_MUTANTS: readonly Mutant[] = [
     profile: 'upgrade',
     seed: 1_094_339_456,
     machines: { relay: (shards) => new RelayWithoutMourning(shards) },
+  },
+  {
+    name: 'a barrier that was passed is forgotten with a node that comes back',
+    profile: 'faulty',
+    seed: 3_765_971_209,
+    machines: { barriers: () => new ForgetsWhoMayReturn() },
   },
 ];

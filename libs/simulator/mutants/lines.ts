@@ -19,6 +19,13 @@ class LeaderOfAnyEpoch extends ShardLeader {
   }
 }
 
+/** Takes what was said to it when it led before, though others have answered that since. */
+class HeedsWhatIsOver extends ShardLeader {
+  override isSaidToIt(): boolean {
+    return true;
+  }
+}
+
 class TakesAnyPages extends Lines {
   protected override isReceiver(): boolean {
     return true;
@@ -72,6 +79,12 @@ export const LINE_MUTANTS: readonly Mutant[] = [
       lines: (options, inherited) => new IgnoresEpochs(options, inherited),
       leader: (options) => new LeaderOfAnyEpoch(options),
     },
+  },
+  {
+    name: 'a lock is granted to whoever asked for it when this replica led before',
+    profile: 'faulty',
+    seldom: true,
+    machines: { leader: (options) => new HeedsWhatIsOver(options) },
   },
   {
     name: 'pages for who is no longer',
