@@ -5,10 +5,12 @@ import { HoldResponseSchema } from '@odonata/proto/coherency/v1/coherency';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { renewedBytes } from './renewed-bytes.ts';
 
 /** The stream of a holder; what it needs of gRPC. */
 export interface HolderStream {
-  write(message: ReturnType<typeof create<typeof HoldResponseSchema>>): boolean;
+  /** A message, or its bytes. */
+  write(message: ReturnType<typeof create<typeof HoldResponseSchema>> | Buffer): boolean;
   end(): void;
 }
 
@@ -16,6 +18,13 @@ interface Open {
   stream: HolderStream;
   batch: EventBatch<DirectoryEventInit>;
   fail: (error: RpcError) => void;
+}
+
+/** Of what an idle replica says; undefined: it is a message. */
+function bytesOf([first, ...more]: readonly DirectoryEventInit[]): Buffer | undefined {
+  const event = first?.event;
+  if (more.length > 0 || event?.case !== 'renewed' || event.value.heldMs !== 0) return undefined;
+  return renewedBytes(event.value.sentMs ?? 0n);
 }
 
 export class HolderStreams {
@@ -26,7 +35,7 @@ export class HolderStreams {
   add(stream: HolderStream, fail: (error: RpcError) => void): StreamId {
     const id = ++this.last;
     const batch = new EventBatch<DirectoryEventInit>((events) => {
-      if (this.open.has(id)) stream.write(create(HoldResponseSchema, { events }));
+      if (this.open.has(id)) stream.write(bytesOf(events) ?? create(HoldResponseSchema, { events }));
     }, fail);
     this.open.set(id, { stream, batch, fail });
     return id;

@@ -89,7 +89,7 @@ export const LINE_MUTANTS: readonly Mutant[] = [
   {
     name: 'pages for who is no longer',
     profile: 'partition',
-    seed: 2_195_150_633,
+    seed: 3_637_954_954,
     machines: { lines: (options, inherited) => new TakesAnyPages(options, inherited) },
   },
   {
@@ -114,12 +114,14 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     name: 'a leader that was not heard is trusted',
     profile: 'succession',
     seed: 2_054_663_854,
+    renewals: 6,
     machines: { lines: (options, inherited) => new TrustsSilentLeaders(options, inherited) },
   },
   {
     name: 'a lease that was held is used beyond the hold',
     profile: 'replacement',
     seed: 1_978_516_651,
+    renewals: 6,
     few: 2,
     machines: { lines: (options, inherited) => new KeepsHolds(options, inherited) },
   },

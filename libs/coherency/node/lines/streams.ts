@@ -24,6 +24,8 @@ export interface LinesOptions {
   shards: number;
   /** Where others deliver pages. */
   transferAddress: string;
+  /** In a lease, where they are others than as ever: of a gateway, or a node of before. */
+  renewals?: number | undefined;
   /** Dataspaces that processes of this node map. */
   mapped?: Iterable<bigint>;
 }
@@ -80,7 +82,7 @@ export class Streams extends Leaders {
     }
     for (const replica of wanted) {
       if (this.lines.has(replica)) continue;
-      this.lines.set(replica, new ReplicaLine(replica, this.makeLease()));
+      this.lines.set(replica, new ReplicaLine(replica, this.makeLease(), this.o.renewals));
       this.actions.push({ type: 'connect', replica, failures: 0 });
     }
     this.timesChanged = true;
