@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DRIFT_ONE_IN, guardMs, HOLD_MAX_MS, HolderLease, LeaseTable } from './lease.ts';
+import { DRIFT_ONE_IN, guardMs, HOLD_MAX_MS, HolderLease, LeaseTable, renewEveryMs } from './lease.ts';
 
 test('a holder stops before the directory takes away, whatever is late and however clocks drift', () => {
   const speed = fc.double({ min: 1 - 1 / DRIFT_ONE_IN, max: 1 + 1 / DRIFT_ONE_IN, noNaN: true });
@@ -46,6 +46,14 @@ function run(
     expect(table.dead(holderStops * directorySpeed)).toEqual([]);
   }
 }
+
+test.each([200, 300, 1_000, 3_000, 18_000])(
+  'of a lease of %d ms one renewal may be lost, and the next one be late',
+  (leaseMs) => {
+    const leftMs = leaseMs - guardMs(leaseMs) - 2 * renewEveryMs(leaseMs);
+    expect(leftMs).toBeGreaterThan(leaseMs / 5);
+  },
+);
 
 test('no lease, a lease, its end', () => {
   const lease = new HolderLease();

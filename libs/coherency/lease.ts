@@ -19,8 +19,8 @@ import type { HolderId } from './page.ts';
 
 /** A second on one clock may be up to a second and a hundredth on another. */
 export const DRIFT_ONE_IN = 100;
-/** Renewals in a lease: two may be lost. */
-const RENEWALS = 6;
+/** Renewals in a lease: one may be lost, and the next one still comes before the guard. */
+const RENEWALS = 3;
 
 /** How long before its end a holder stops using a lease: drift, and a tenth for taking the access away. */
 export function guardMs(leaseMs: number): number {
@@ -36,8 +36,8 @@ export function expectLease(leaseMs: number): void {
 export const HOLD_MAX_MS = 10_000;
 
 /** The time between two renewals. */
-export function renewEveryMs(leaseMs: number): number {
-  return Math.max(20, Math.floor(leaseMs / RENEWALS));
+export function renewEveryMs(leaseMs: number, renewals = RENEWALS): number {
+  return Math.max(20, Math.floor(leaseMs / renewals));
 }
 
 /** The holder's side of one lease. Times are milliseconds of its own monotonic clock. */

@@ -23,6 +23,8 @@ export interface EpisodeOptions {
   pages?: number | undefined;
   shards?: number | undefined;
   few?: number | undefined;
+  /** In a lease, where they are others than as ever: of services of before. */
+  renewals?: number | undefined;
   /** Processes that meet at barriers, besides the others. */
   barriers?: boolean | undefined;
   machines?: Partial<Machines> | undefined;
@@ -74,6 +76,7 @@ export function runEpisode(options: EpisodeOptions): { counts: Counts; failure: 
     pages,
     shards,
     few,
+    renewals: options.renewals,
     profile,
     barriers,
     ...(machines && { machines }),

@@ -18,6 +18,7 @@ Usage: npm run sim -- [options]
   --shards N     1 to 8 (default: 2 to 4, by the seed)
   --few N        so many holders at most are told of an invalidation on their streams, more by a broadcast: 0 to 8
                  (default: 0 or 2, by the seed)
+  --renewals N   of each lease: 1 to 12 (default: as shipped; 6: as services of before)
   --barriers     processes that meet at barriers, besides the others
   --trace        prints each event
   --json         prints the summary as JSON
@@ -55,6 +56,7 @@ function options() {
         pages: text,
         shards: text,
         few: text,
+        renewals: text,
         barriers: flag,
         trace: flag,
         json: flag,
@@ -76,6 +78,7 @@ function options() {
     pages: number('pages', string('pages'), 1, 64),
     shards: number('shards', string('shards'), 1, 8),
     few: number('few', string('few'), 0, 8),
+    renewals: number('renewals', string('renewals'), 1, 12),
     barriers: values['barriers'] === true,
     trace: values['trace'] === true,
     json: values['json'] === true,

@@ -52,12 +52,12 @@ export function simulate(options: SimulateOptions): Result {
 }
 
 function replayOf(
-  { nodes, pages, shards, few, barriers }: SimulateOptions,
+  { nodes, pages, shards, few, renewals, barriers }: SimulateOptions,
   seed: number,
   profile: ProfileName,
   steps: number,
 ): string {
-  const sizes = Object.entries({ nodes, pages, shards, few }).flatMap(([name, value]) =>
+  const sizes = Object.entries({ nodes, pages, shards, few, renewals }).flatMap(([name, value]) =>
     value === undefined ? [] : [` --${name} ${value}`],
   );
   return `npm run sim -- --seed ${seed} --steps ${steps} --profile ${profile}${sizes.join('')}${barriers ? ' --barriers' : ''}`;

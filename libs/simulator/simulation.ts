@@ -15,6 +15,7 @@ export interface SimulationOptions {
   shards: number;
   places: number;
   few: number;
+  renewals?: number | undefined;
   profile: Profile;
   machines: Machines;
   duties: Duties;
@@ -32,6 +33,8 @@ export class Simulation implements Clockwork {
   readonly profile: Profile;
   /** As many holders at most are told of an invalidation on their streams. */
   readonly few: number;
+  /** Of each lease, where they are others than as ever. */
+  readonly renewals: number | undefined;
   readonly machines: Machines;
   readonly duties: Duties;
   readonly history: History;
@@ -45,6 +48,7 @@ export class Simulation implements Clockwork {
     this.random = new Random(seed);
     this.profile = profile;
     this.few = options.few;
+    this.renewals = options.renewals;
     this.machines = machines;
     this.duties = duties;
     const dataspaces = pages > 1 && this.random.oneIn(2) ? 2 : 1;

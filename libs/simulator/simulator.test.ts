@@ -45,22 +45,30 @@ test('without faults nothing is lost', () => {
   expect(counts.lost).toBe(0);
 });
 
+/** A cluster that a mistake of before was found in: of services that renewed six times a lease. */
+const played = (cluster: Omit<Parameters<typeof simulate>[0], 'steps'>) =>
+  simulate({ ...cluster, steps: 1, renewals: 6 }).failure;
+
 describe('pages that come late are not taken', () => {
   test('by a node that said goodbye', () => {
-    expect(simulate({ seed: 3_108_706_979, steps: 1, profile: 'upgrade', few: 0 }).failure).toBeUndefined();
+    expect(played({ seed: 3_108_706_979, profile: 'upgrade', few: 0 })).toBeUndefined();
   });
 
   test('by a node that one shard let go, and another did not yet', () => {
     const sizes = { nodes: 4, pages: 6, shards: 2 };
-    expect(
-      simulate({ seed: 1_824_016_653, steps: 1, profile: 'succession', few: 0, ...sizes }).failure,
-    ).toBeUndefined();
+    expect(played({ seed: 1_824_016_653, profile: 'succession', few: 0, ...sizes })).toBeUndefined();
   });
 });
 
 test('what a replica noted before it was started anew, and comes late, is not kept', () => {
   const sizes = { nodes: 3, pages: 2, shards: 2 };
-  expect(
-    simulate({ seed: 3_103_561_215, steps: 1, profile: 'failover', few: 0, ...sizes }).failure,
-  ).toBeUndefined();
+  expect(played({ seed: 3_103_561_215, profile: 'failover', few: 0, ...sizes })).toBeUndefined();
+});
+
+test('a lock that a cut line held back is granted to nobody by a replica that leads again', () => {
+  expect(played({ seed: 3_522_589_435, profile: 'faulty', barriers: true })).toBeUndefined();
+});
+
+test('a barrier that was passed is known when a node comes back that was taken for dead', () => {
+  expect(played({ seed: 3_765_971_209, profile: 'faulty', few: 0, barriers: true })).toBeUndefined();
 });

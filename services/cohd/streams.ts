@@ -6,6 +6,7 @@ import type { RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import { encoder } from '@odonata/rpc/service.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { renewedBytes } from './renewed-bytes.ts';
 
 /** The stream of a holder; what it needs of gRPC. A message may have been encoded before. */
 export interface HolderStream {
@@ -31,17 +32,20 @@ export class HolderStreams {
   add(stream: HolderStream, fail: (error: RpcError) => void): StreamId {
     const id = ++this.last;
     const batch = new EventBatch<DirectoryEventInit>((events) => {
-      if (this.open.has(id))
-        stream.write(this.toldToOthers(events) ?? create(HoldResponseSchema, { events }));
+      if (this.open.has(id)) stream.write(this.bytesOf(events) ?? create(HoldResponseSchema, { events }));
     }, fail);
     this.open.set(id, { stream, batch, fail });
     return id;
   }
 
-  /** The same invalidation goes to all who have a copy: it is encoded once. Undefined: it is something else. */
-  private toldToOthers([first, ...more]: DirectoryEventInit[]): Buffer | undefined {
-    if (first?.event?.case !== 'invalidate' || more.length > 0) return undefined;
-    const { value } = first.event;
+  /** What an idle replica says, and what many are told: an invalidation is encoded once. Undefined: it is something else. */
+  private bytesOf([first, ...more]: readonly DirectoryEventInit[]): Buffer | undefined {
+    const event = first?.event;
+    if (event === undefined || more.length > 0) return undefined;
+    if (event.case === 'renewed')
+      return event.value.heldMs === 0 ? renewedBytes(event.value.sentMs ?? 0n) : undefined;
+    if (event.case !== 'invalidate') return undefined;
+    const { value } = event;
     if (this.told?.value !== value) this.told = { value, bytes: encode({ events: [first] }) };
     return this.told.bytes;
   }

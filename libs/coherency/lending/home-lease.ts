@@ -21,6 +21,8 @@ export const takeBackMsOf = (nodeLeaseMs: number): number => 2 * (nodeLeaseMs + 
 const NEVER = Number.NEGATIVE_INFINITY;
 /** A renewal that is not answered is sent again. */
 const RENEW_FIRST_MS = 500;
+/** In a lease: pages are taken back when little more than half of it is left, and no lost renewal may bring that about. */
+const RENEWALS = 6;
 
 export class HomeLease {
   /** There is a line to home. */
@@ -79,7 +81,7 @@ export class HomeLease {
 
   /** Home was asked to renew it. */
   asked(nowMs: number): void {
-    this.renewAtMs = nowMs + (this.leaseMs > 0 ? renewEveryMs(this.leaseMs) : RENEW_FIRST_MS);
+    this.renewAtMs = nowMs + (this.leaseMs > 0 ? renewEveryMs(this.leaseMs, RENEWALS) : RENEW_FIRST_MS);
   }
 
   renewed({ sentMs, leaseMs }: { sentMs: number; leaseMs: number }): void {

@@ -141,6 +141,27 @@ test('who died waiting, and is not of those who passed, is of another run', () =
   expect(barriers.hear(1, word(9n, 0n, { members: [], ended: true, diedWaiting: true }), 0)).toEqual([]);
 });
 
+test('a member whose node was taken for dead asks again for its answer, and hears then that another one has ended', () => {
+  const barriers = after(1);
+  barriers.ownerGone(1n);
+  barriers.ownerGone(2n);
+  barriers.holderGone(3, true);
+  expect(told(barriers.arrive(4, arrival(3n, 0n, { again: true }), 1))).toEqual(['3 OK']);
+  expect(told(barriers.arrive(4, arrival(3n, 1n), 2))).toEqual(['3 BROKEN']);
+});
+
+test('the name of such a barrier is free, and nothing of it stays', () => {
+  const free = after(1);
+  for (const holder of [1, 2, 3]) free.holderGone(holder, true);
+  for (const owner of [4n, 5n]) expect(free.arrive(1, arrival(owner, 0n), 1)).toEqual([]);
+  expect(told(free.arrive(1, arrival(6n, 0n), 1))).toEqual(['4 OK', '5 OK', '6 OK']);
+  const kept = after(1);
+  for (const holder of [1, 2, 3]) kept.holderGone(holder, true);
+  expect(kept.count).toBe(1);
+  kept.tick(KEPT_MS);
+  expect(kept.count).toBe(0);
+});
+
 test('nothing stays of what is over', () => {
   const barriers = new Barriers();
   barriers.hear(1, word(1n, 9n, { ended: true }), 0);

@@ -19,7 +19,7 @@ export const MEMBERS_MAX = 1_024;
 export const BARRIERS_MAX = 100_000;
 /** How long a new leader waits for word of the members of a barrier. */
 export const ORPHAN_MS = 10_000;
-/** How long a broken barrier, and the word of an ended process, is kept where no member lives. */
+/** How long a broken barrier, one whose member's node was taken for dead, and the word of an ended process, is kept where no member lives. */
 export const KEPT_MS = 60_000;
 
 export type BarrierOutcome = 'OK' | 'TIMED_OUT' | 'BROKEN' | 'INVALID' | 'EXHAUSTED';
@@ -76,6 +76,8 @@ interface Barrier {
   broken: boolean;
   /** Somebody heard that it is broken, or died waiting. */
   hurt: boolean;
+  /** A member's node was taken for dead, and may come back: the member asks again for an answer that it did not hear. */
+  mayReturn: boolean;
   /** Who passed generation 0, as far as that is known. */
   roster: readonly bigint[];
   readonly members: Map<bigint, Member>;
@@ -167,8 +169,11 @@ export class Barriers {
       const mine = [...barriers].filter(({ members }) => members.get(owner)?.holder === holder);
       for (const barrier of mine) {
         barriers.delete(barrier);
-        if (died) this.lose(barrier, owner);
-        else barrier.members.delete(owner);
+        if (died) {
+          this.lose(barrier, owner);
+          barrier.mayReturn = true;
+          barrier.untilMs = this.nowMs + KEPT_MS;
+        } else barrier.members.delete(owner);
         this.look(barrier);
       }
       if (barriers.size === 0) this.ofOwner.delete(owner);
@@ -207,8 +212,8 @@ export class Barriers {
     const found = this.byKey.get(key);
     if (found !== undefined || this.byKey.size >= BARRIERS_MAX) return found;
     const made: Barrier = {
-      ...{ key, dataspace, count: 0, passed: 0n, broken: false, hurt: false, roster: [] },
-      ...{ members: new Map(), ended: [], incompleteMs: undefined, untilMs: 0 },
+      ...{ key, dataspace, count: 0, passed: 0n, broken: false, hurt: false },
+      ...{ mayReturn: false, roster: [], members: new Map(), ended: [], incompleteMs: undefined, untilMs: 0 },
     };
     this.byKey.set(key, made);
     return made;
@@ -224,10 +229,15 @@ export class Barriers {
     return broken && hurt && passed === 0n && untilMs > this.nowMs;
   }
 
+  /** Its name is free all the same. */
+  protected mayBeAsked({ mayReturn, untilMs }: Barrier): boolean {
+    return mayReturn && untilMs > this.nowMs;
+  }
+
   private renew(barrier: Barrier): void {
     barrier.count = 0;
     barrier.passed = 0n;
-    barrier.broken = barrier.hurt = false;
+    barrier.broken = barrier.hurt = barrier.mayReturn = false;
     barrier.roster = [];
   }
 
@@ -306,7 +316,8 @@ export class Barriers {
     const waits = waiting > 0;
     const isIncomplete = waits && barrier.passed > 0n && members.size < count;
     barrier.incompleteMs = isIncomplete ? (barrier.incompleteMs ?? this.nowMs) : undefined;
-    const isKept = members.size > 0 || barrier.ended.length > 0 || this.isBarred(barrier);
+    const isKept =
+      members.size > 0 || barrier.ended.length > 0 || this.isBarred(barrier) || this.mayBeAsked(barrier);
     if (!isKept) this.byKey.delete(barrier.key);
     if (isKept && (waits || members.size === 0 || barrier.ended.length > 0)) this.timed.add(barrier);
     else this.timed.delete(barrier);

@@ -133,7 +133,8 @@ describe('the lines', () => {
     const line = (action: LinesAction): string => {
       if (action.type === 'send') {
         const [to] = [...streamOf].find(([, stream]) => stream === action.stream)!;
-        return `to ${to}: ${said(action.event)}`;
+        const leader = action.epoch === 0n ? '' : ` for the leader of ${action.epoch}`;
+        return `to ${to}: ${said(action.event)}${leader}`;
       }
       if (action.type === 'log') return `log: ${action.text} (${words(action.about)})`;
       if (action.type === 'page') return `page: ${action.event.type}`;

@@ -15,7 +15,7 @@ import type { HolderEntry } from './holders.ts';
 import type { Members } from './members.ts';
 import type { Outcome } from './notes.ts';
 import type { ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.ts';
-import { type ReplicaOptions, ReplicaShards, type Waiting } from './shard/replica-shards.ts';
+import { type ReplicaOptions, ReplicaShards, type Said, type Waiting } from './shard/replica-shards.ts';
 import type { ShardLeader } from './shard/shard-leader.ts';
 
 /** The time between two ticks, while anything waits for one. */
@@ -155,7 +155,7 @@ export class Replica extends ReplicaShards {
   }
 
   /** A holder says something on a stream; the first is its hello. */
-  receive(stream: StreamId, { event }: HolderEvent, nowMs: number): ReplicaAction[] {
+  receive(stream: StreamId, { event, epoch }: HolderEvent, nowMs: number): ReplicaAction[] {
     if (event.case !== 'renew' || event.value.holdMs > 0) this.stir(nowMs);
     const entry = this.holders.ofStream(stream);
     if (event.case === 'hello') {
@@ -165,7 +165,7 @@ export class Replica extends ReplicaShards {
     if (entry === undefined) {
       const text = 'the first event must be hello';
       this.out.add({ type: 'fail', stream, code: 'FAILED_PRECONDITION', text });
-    } else if (entry.stream === stream && this.holders.has(entry)) this.hear(entry, event, nowMs);
+    } else if (entry.stream === stream && this.holders.has(entry)) this.hear(entry, { event, epoch }, nowMs);
     return this.out.take();
   }
 
@@ -256,7 +256,8 @@ export class Replica extends ReplicaShards {
     this.out.log('warn', 'holder lost its stream', { node: entry.node, leaseMs: this.o.leaseMs });
   }
 
-  private hear(entry: HolderEntry, event: HolderEvent['event'], nowMs: number): void {
+  private hear(entry: HolderEntry, said: Said, nowMs: number): void {
+    const { event } = said;
     if (event.case === 'interest') {
       if (event.value.mapped && entry.mapped.size >= MAPPED_MAX) {
         const text = `holder ${entry.node}: it maps ${MAPPED_MAX} dataspaces, and no more are counted`;
@@ -268,7 +269,7 @@ export class Replica extends ReplicaShards {
     // Whoever woke up late must not decide anything; another replica may have its shards by now.
     if (!this.mayLead(nowMs)) return;
     try {
-      this.heed(entry, event, nowMs);
+      this.heed(entry, said, nowMs);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       this.fail(entry, error.message);
@@ -276,7 +277,8 @@ export class Replica extends ReplicaShards {
   }
 
   /** @throws RangeError when the message will not do; then nothing came of it */
-  private heed(entry: HolderEntry, event: HolderEvent['event'], nowMs: number): void {
+  private heed(entry: HolderEntry, said: Said, nowMs: number): void {
+    const { event } = said;
     switch (event.case) {
       case 'renew':
         this.renew(entry, event.value, nowMs);
@@ -290,7 +292,7 @@ export class Replica extends ReplicaShards {
     }
     // Who has not heard who it is here speaks of what it had elsewhere, or before.
     if (!entry.welcomed) return;
-    if (!this.heedOfShard(entry, event, nowMs))
+    if (!this.heedOfShard(entry, said, nowMs))
       this.fail(entry, `it sent ${event.case} where it does not belong`);
   }
 

@@ -101,12 +101,11 @@ class Conversation {
       case 'report':
         this.says(a, { case: 'report', value: this.reportOf(words.slice(2)) });
         break;
-      case 'want':
-        this.says(a, {
-          case: 'acquire',
-          value: { run: RUN, mode: modeWire.to(b as 'READ'), neededPages: 1 },
-        });
+      case 'want': {
+        const value = { run: RUN, mode: modeWire.to(b as 'READ'), neededPages: 1 };
+        this.says(a, { case: 'acquire', value }, words[3] === 'to' ? BigInt(words[4]!) : 0n);
         break;
+      }
       case 'wants-nothing':
         this.says(a, { case: 'acquire', value: { run: { ...RUN, pageCount: 0 }, mode: 1, neededPages: 1 } });
         break;
@@ -118,7 +117,8 @@ class Conversation {
       case 'lock': {
         const about = { request: BigInt(b), dataspace: 1n, owner: BigInt(b), begin: 0n, end: 7n };
         const reclaim = words[3] === 'reclaim';
-        this.says(a, { case: 'lock', value: { ...about, mode: 2, timeoutMs: -1n, reclaim } });
+        const leader = words[3] === 'to' ? BigInt(words[4]!) : 0n;
+        this.says(a, { case: 'lock', value: { ...about, mode: 2, timeoutMs: -1n, reclaim } }, leader);
         break;
       }
       case 'kept':
@@ -143,8 +143,9 @@ class Conversation {
     return this.lines;
   }
 
-  private says(node: string, event: Said): void {
-    const message = create(HolderEventSchema, { event });
+  /** @param epoch of the leader that it is said to; 0: it names none */
+  private says(node: string, event: Said, epoch = 0n): void {
+    const message = create(HolderEventSchema, { event, epoch });
     this.did(this.replica.receive(this.streams.get(node)!, message, this.nowMs));
   }
 

@@ -115,7 +115,10 @@ export class Directories {
       case 'send':
         this.byNumber
           .get(action.stream)
-          ?.send(this.withRoom(this.traces === undefined ? action.event : this.traces.said(action.event)));
+          ?.send(
+            this.withRoom(this.traces === undefined ? action.event : this.traces.said(action.event)),
+            action.epoch,
+          );
         return;
       case 'log':
         this.log[action.level](action.about, action.text);

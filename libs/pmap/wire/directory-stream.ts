@@ -29,7 +29,7 @@ export class DirectoryStream {
   private readonly tell: (event: StreamEvent) => void;
   private readonly channel;
   private readonly backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
-  private readonly batch: EventBatch<{ event: HolderEventInit }>;
+  private readonly batch: EventBatch<{ event: HolderEventInit; epoch?: bigint }>;
   private stream: Stream | undefined;
   private retry: NodeJS.Timeout | undefined;
   private closed = false;
@@ -112,12 +112,13 @@ export class DirectoryStream {
     this.tell({ type: 'broke', stream: number, reason });
   }
 
-  send(event: HolderEventInit): void {
+  /** @param epoch of the leader that it is for; 0: it names none */
+  send(event: HolderEventInit, epoch: bigint): void {
     // The version is the stream's matter, not the machine's.
     if (event?.case === 'hello') {
       const value = Object.assign(create(HolderHelloSchema, event.value), { wire: wireSpoken() });
       this.batch.push({ event: { case: 'hello', value } });
-    } else this.batch.push({ event });
+    } else this.batch.push({ event, epoch });
   }
 
   close(): void {

@@ -25,6 +25,13 @@ class KeepsTheDead extends Barriers {
   }
 }
 
+/** Nothing stays of a barrier when the nodes of its last members are taken for dead. */
+class ForgetsWhoMayReturn extends Barriers {
+  protected override mayBeAsked(): boolean {
+    return false;
+  }
+}
+
 class ForgetsGenerations extends PassedBarriers {
   override words(): [] {
     return [];
@@ -61,7 +68,14 @@ export const BARRIER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a new leader is not told of a member that died while it waited',
     profile: 'upgrade',
-    seed: 1_094_339_456,
+    seed: 724_186_819,
     machines: { relay: (shards) => new RelayWithoutMourning(shards) },
+  },
+  {
+    name: 'a barrier that was passed is forgotten with a node that comes back',
+    profile: 'faulty',
+    seed: 3_765_971_209,
+    renewals: 6,
+    machines: { barriers: () => new ForgetsWhoMayReturn() },
   },
 ];

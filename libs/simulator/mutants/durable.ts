@@ -68,7 +68,7 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   {
     name: 'sync of a lost page is acknowledged',
     profile: 'partition',
-    seed: 2_263_644_701,
+    seed: 490_418_064,
     machines: { backing: (options) => new BelievesTheStore(options) },
   },
   {

@@ -80,7 +80,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'late unlocks undo locks',
     profile: 'succession',
-    seed: 157_714_323,
+    seed: 2_821_331_887,
     ...{ nodes: 2, pages: 1, shards: 1 },
     machines: {
       desk(watch) {

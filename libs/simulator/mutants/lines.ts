@@ -19,6 +19,13 @@ class LeaderOfAnyEpoch extends ShardLeader {
   }
 }
 
+/** Takes what was said to it when it led before, though others have answered that since. */
+class HeedsWhatIsOver extends ShardLeader {
+  override isSaidToIt(): boolean {
+    return true;
+  }
+}
+
 class TakesAnyPages extends Lines {
   protected override isReceiver(): boolean {
     return true;
@@ -74,9 +81,15 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     },
   },
   {
+    name: 'a lock is granted to whoever asked for it when this replica led before',
+    profile: 'faulty',
+    seldom: true,
+    machines: { leader: (options) => new HeedsWhatIsOver(options) },
+  },
+  {
     name: 'pages for who is no longer',
     profile: 'partition',
-    seed: 2_195_150_633,
+    seed: 3_637_954_954,
     machines: { lines: (options, inherited) => new TakesAnyPages(options, inherited) },
   },
   {
@@ -101,12 +114,14 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     name: 'a leader that was not heard is trusted',
     profile: 'succession',
     seed: 2_054_663_854,
+    renewals: 6,
     machines: { lines: (options, inherited) => new TrustsSilentLeaders(options, inherited) },
   },
   {
     name: 'a lease that was held is used beyond the hold',
     profile: 'replacement',
     seed: 1_978_516_651,
+    renewals: 6,
     few: 2,
     machines: { lines: (options, inherited) => new KeepsHolds(options, inherited) },
   },

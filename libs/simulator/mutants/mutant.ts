@@ -19,6 +19,8 @@ export interface Mutant {
   pages?: number;
   shards?: number;
   few?: number;
+  /** In a lease: as services of before renew, where it showed and does not with as many as ever. */
+  renewals?: number;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
 }

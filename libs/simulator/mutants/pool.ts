@@ -75,6 +75,7 @@ export const POOL_MUTANTS: readonly Mutant[] = [
     name: 'an heir before the owner dropped its copy',
     profile: 'shortage',
     seed: 932_682_116,
+    renewals: 6,
     machines: { directory: () => new HeirAtOnce({ home: false }) },
   },
   {

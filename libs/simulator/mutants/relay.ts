@@ -44,7 +44,7 @@ export const RELAY_MUTANTS: readonly Mutant[] = [
   {
     name: 'an unlock is taken for heard too early',
     profile: 'faulty',
-    seed: 263_021_282,
+    seed: 3_822_392_888,
     ...{ nodes: 3, pages: 2, shards: 2 },
     machines: { relay: (shards) => new ConfirmsEarly(shards) },
   },
@@ -62,7 +62,7 @@ export const RELAY_MUTANTS: readonly Mutant[] = [
   {
     name: 'a former leader grants a lock',
     profile: 'failover',
-    seed: 1_090_239_930,
+    seed: 2_425_439_326,
     machines: { relay: (shards) => new BelievesFormerLeaders(shards) },
   },
   {

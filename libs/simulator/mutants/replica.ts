@@ -173,6 +173,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'an old leader renews and buries',
     profile: 'succession',
     seed: 3_934_489_486,
+    renewals: 6,
     ...{ nodes: 3, pages: 1, shards: 1 },
     machines: {
       replica: (options) => new LeadsForEver(options),
@@ -187,13 +188,13 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'taken in before that is noted',
     profile: 'succession',
-    seed: 2_955_003_339,
+    seed: 1_673_817_856,
     machines: { replica: (options) => new WelcomesUnnoted(options) },
   },
   {
     name: 'who is silent is buried while its lease lasts',
     profile: 'succession',
-    seed: 1_601_566_658,
+    seed: 3_994_126_355,
     machines: { replica: (options) => new BuriesTheSilent(options) },
   },
   {
@@ -211,11 +212,12 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'who dies at a new leader is dead, though the lease of the last one lasts',
     profile: 'succession',
     seed: 3_335_891_974,
+    renewals: 6,
     machines: { rebuild: (options) => new BuriesEarly(options) },
   },
   {
     name: 'what was sent to somebody who was buried since is put back',
-    seed: 1_381_958_502,
+    seed: 3_773_203_337,
     profile: 'failover',
     machines: { rebuild: (options) => new AsksNoNewcomer(options) },
   },
@@ -234,7 +236,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'an earlier start of a node stands for the one that is waited for',
     profile: 'succession',
-    seed: 641_454_374,
+    seed: 2_546_315_837,
     ...{ nodes: 2, pages: 1, shards: 1 },
     machines: { rebuild: (options) => new BelievesEarlierStarts(options) },
   },
@@ -242,6 +244,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'what an earlier process noted, and comes late, counts',
     profile: 'failover',
     seed: 3_103_561_215,
+    renewals: 6,
     ...{ nodes: 3, pages: 2, shards: 2 },
     duties: { fenceNotes: false },
   },
@@ -249,6 +252,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'lost creators are forgotten',
     profile: 'failover',
     seed: 3_654_209_675,
+    renewals: 6,
     machines: { rebuild: (options) => new ForgetsLostCreators(options) },
   },
   {
@@ -265,13 +269,13 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'forgetful holders are believed',
     profile: 'failover',
-    seed: 1_381_958_502,
+    seed: 980_079_141,
     machines: { directory: () => new BelievesTheForgetful({ home: false }) },
   },
   {
     name: 'who was buried has the life that it had',
     profile: 'succession',
-    seed: 3_798_116_463,
+    seed: 482_750_896,
     ...{ nodes: 2, pages: 1, shards: 1 },
     machines: { members: (start, before) => new OneLife(start, before) },
   },
@@ -279,6 +283,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'a shard is taken from a replica that lives',
     profile: 'replacement',
     seed: 2_892_726_112,
+    renewals: 6,
     machines: { election: electionWith(TakesFromTheLiving) },
   },
   {

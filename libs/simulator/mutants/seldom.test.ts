@@ -56,8 +56,8 @@ class Talk {
     this.did(this.replica.step({ type: 'noted', note, kept: true }, 0));
   }
 
-  says(stream: number, event: HolderEvent['event']): void {
-    this.did(this.replica.receive(stream, create(HolderEventSchema, { event }), 0));
+  says(stream: number, event: HolderEvent['event'], epoch = 0n): void {
+    this.did(this.replica.receive(stream, create(HolderEventSchema, { event, epoch }), 0));
   }
 
   hello(stream: number, node: string, incarnation: bigint): void {
@@ -170,6 +170,34 @@ const SCENES: Record<string, { play(machines: Machines): unknown; shipped: unkno
       return answered(SyncStatus.OK).map((action) => (action.type === 'say' ? action.event?.case : action));
     },
     shipped: ['unlock'],
+  },
+  'a lock is granted to whoever asked for it when this replica led before': {
+    play: (machines) => {
+      const talk = new Talk(machines);
+      const leads = (epoch: bigint, lastEpoch: bigint): void => {
+        const led = { shard: 0, epoch, expected: new Map(), lastEpoch };
+        talk.did(talk.replica.step({ type: 'lead', ...led }, 0));
+      };
+      const locks = (request: bigint, epoch: bigint): string[] => {
+        talk.said.length = 0;
+        const range = { dataspace: 9n, begin: request, end: request, mode: LockMode.EXCLUSIVE };
+        const value = { ...range, request, owner: request };
+        const { event } = create(HolderEventSchema, { event: { case: 'lock', value } });
+        talk.says(1, event, epoch);
+        return [...talk.said];
+      };
+      leads(7n, 0n);
+      talk.kept(1);
+      talk.hello(1, 'N', 11n);
+      talk.kept(2);
+      const first = locks(1n, 7n);
+      talk.did(talk.replica.step({ type: 'leave', shard: 0 }, 0));
+      leads(9n, 8n);
+      talk.kept(3);
+      // The last one is of a node that names no leader.
+      return [first, locks(2n, 7n), locks(3n, 9n), locks(4n, 0n)];
+    },
+    shipped: [['lockResult'], [], ['lockResult'], ['lockResult']],
   },
   'another start of a node is believed': {
     play: (machines) => {

@@ -51,6 +51,7 @@ export const SHARD_MUTANTS: readonly Mutant[] = [
     name: 'pages under locks without a lease',
     profile: 'partition',
     seed: 2_626_440_161,
+    renewals: 6,
     ...{ nodes: 3, pages: 2, shards: 2 },
     machines: { routes: (options) => new ForgetsHome(options) },
   },

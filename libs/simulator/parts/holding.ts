@@ -70,7 +70,7 @@ export class Holding {
         return;
       }
       case 'send':
-        this.connections.get(action.stream)?.tell(action.event);
+        this.connections.get(action.stream)?.tell(action);
         return;
       case 'log':
         this.world.history.note(this.world, this.node.name, action.text, undefined, action.about);

@@ -104,7 +104,10 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
       isAsked: (shard) => this.leaving?.isAsked(shard) ?? false,
     });
     const about = { node: this.name, incarnation: this.identity, shards: layout.shards };
-    const lines = machines.lines({ ...about, transferAddress: this.name }, inherited);
+    const lines = machines.lines(
+      { ...about, transferAddress: this.name, renewals: world.renewals },
+      inherited,
+    );
     this.holding = new Holding(world, this, lines);
     this.holding.connectTo(world.replicas.map(({ address }) => address));
   }

@@ -108,7 +108,8 @@ export class ReplicaPart extends Part implements ReplicaAround {
     });
     this.core = new ElectedReplica(replica);
     const about = { replica: this.name, incarnation, address: this.address, standalone: false };
-    this.core.enter(machines.election({ ...about, shards: layout.shards, leaseMs: LEASE_MS }, this.clockMs));
+    const lease = { leaseMs: LEASE_MS, renewals: this.world.renewals };
+    this.core.enter(machines.election({ ...about, ...lease, shards: layout.shards }, this.clockMs));
     this.alarm = new Alarm(this, () => this.tick());
     this.tickedAtMs = this.clockMs;
     this.tick();

@@ -94,7 +94,7 @@ export class VkernelPart extends Part implements AskingVkernel {
   watch(): void {
     const watch = ++this.watches;
     const leftMs = this.deadline.endMs - this.localMs;
-    const againMs = leftMs > 0 ? Math.min(leftMs, LEASE_MS) : renewEveryMs(LEASE_MS);
+    const againMs = leftMs > 0 ? Math.min(leftMs, LEASE_MS) : renewEveryMs(LEASE_MS, this.world.renewals);
     this.timer(againMs + this.world.random.between(0, LATE_MS), () => {
       if (watch !== this.watches) return;
       this.checkDeadline();

@@ -67,9 +67,9 @@ export class Connection {
     return this.up.broken;
   }
 
-  tell(event: HolderWord): void {
+  tell({ event, epoch }: { event: HolderWord; epoch: bigint }): void {
     if (this.broken) return;
-    const message = create(HolderEventSchema, { event });
+    const message = create(HolderEventSchema, { event, epoch });
     const { random } = this.around;
     this.up.send(
       random.oneIn(BYTES_ONE_IN)

@@ -29,6 +29,8 @@ export interface WorldOptions {
   shards: number;
   /** As many holders at most are told of an invalidation on their streams; none unless told otherwise. */
   few?: number;
+  /** Renewals in a lease, where they are others than as ever: of services of before. */
+  renewals?: number | undefined;
   profile: Profile;
   /** Processes that meet at barriers, besides the others. */
   barriers?: boolean | undefined;
@@ -59,13 +61,14 @@ export class World extends Simulation implements Surroundings {
     pages,
     shards,
     few = 0,
+    renewals,
     profile,
     barriers = false,
     trace,
     ...options
   }: WorldOptions) {
     super({
-      ...{ seed, pages, shards, few, profile, trace, places: 1 + nodes + REPLICAS + STORES },
+      ...{ seed, pages, shards, few, renewals, profile, trace, places: 1 + nodes + REPLICAS + STORES },
       machines: { ...REAL_MACHINES, ...options.machines },
       duties: { ...ALL_DUTIES, ...options.duties },
     });

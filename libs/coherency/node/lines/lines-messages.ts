@@ -34,7 +34,8 @@ export type LinesAction =
   | { type: 'connect'; replica: string; failures: number }
   /** Nothing more of a replica: neither a stream nor an attempt. */
   | { type: 'close'; replica: string }
-  | { type: 'send'; stream: number; event: HolderEventInit }
+  /** `epoch`: of the leader that it is for, and for no other one; 0: it says so itself, or it is for any. */
+  | { type: 'send'; stream: number; event: HolderEventInit; epoch: bigint }
   | { type: 'log'; level: 'info' | 'warn'; about: object; text: string }
   /** The cluster is not one that this node can join. */
   | { type: 'unfit'; reason: string }

@@ -61,6 +61,31 @@ test('a lease of which nothing is left after the guard is none', () => {
   }
 });
 
+test('every second renewal may be lost, and each answer be late: nothing is suspended', () => {
+  const leaseMs = 3_000;
+  const lines = new Lines({ node: 'N', incarnation: 1n, shards: SHARDS, transferAddress: 'N:1' });
+  const hears = (event: Said, nowMs: number) => {
+    const { event: heard } = create(DirectoryEventSchema, { event });
+    return lines.step({ type: 'heard', stream: 1, event: heard }, nowMs);
+  };
+  lines.step({ type: 'replicas', addresses: ['a'] }, 0);
+  lines.step({ type: 'opened', replica: 'a', stream: 1 }, 0);
+  hears({ case: 'welcome', value: { ...WELCOME, leaseMs } }, 0);
+  hears({ case: 'led', value: { shard: 0, epoch: 7n, report: false } }, 0);
+  let renewals = 0;
+  for (let nowMs = 0; nowMs < 10 * leaseMs; nowMs = lines.nextMs) {
+    const renews = lines
+      .tick(nowMs)
+      .some((action) => action.type === 'send' && action.event?.case === 'renew');
+    if (!renews || ++renewals % 2 === 1) continue;
+    const wayMs = leaseMs / 6;
+    expect(lines.usable(1n, 0, nowMs + wayMs)).toBe(true);
+    const said = hears({ case: 'renewed', value: { sentMs: BigInt(Math.floor(nowMs)) } }, nowMs + wayMs);
+    expect(said.map(({ type }) => type)).not.toContain('resume');
+  }
+  expect(renewals).toBeGreaterThan(25);
+});
+
 test('pages that come late to a node that was let go are not taken', () => {
   const { lines, hears } = joined();
   hears({ case: 'welcome', value: WELCOME });

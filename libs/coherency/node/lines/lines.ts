@@ -13,7 +13,8 @@
 // place of this node, is held no more from its hello on.
 //
 // What is sent where nobody hears it is lost: whoever leads next is told again (`led`, `resume`). Nothing is said to the
-// leader of a shard before it has spoken, so that what is said again comes in the order in which it was said.
+// leader of a shard before it has spoken, so that what is said again comes in the order in which it was said. What it is asked names its
+// epoch: a stream may hold it back until the replica leads the shard anew, with another leader in between who answered.
 //
 // Pure: events and the time come in, actions go out. `tick` is to be called at `nextMs`; earlier or later does no harm.
 import type {
@@ -84,7 +85,7 @@ export class Lines extends Streams {
         this.say(event.word, event.shard);
         return;
       case 'say':
-        this.sendTo(this.byShard[event.shard]!, event.event);
+        this.ask(this.byShard[event.shard]!, event.event);
         return;
       case 'say-all':
         this.sendAll(event.event);

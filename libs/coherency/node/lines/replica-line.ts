@@ -19,14 +19,17 @@ export class ReplicaLine {
   /** Shards that it leads, as it said on this stream. */
   shards: readonly number[] = [];
   private readonly lease: HolderLease;
+  private readonly renewals: number | undefined;
   private welcome: Pick<Welcome, 'epoch' | 'holder' | 'life' | 'leaseMs'> | undefined;
   private readonly addresses = new Map<number, string>();
   /** There is a lease, and nobody was told that it ended. */
   private leased = false;
 
-  constructor(replica: string, lease: HolderLease) {
+  /** @param renewals in a lease, where they are others than as ever */
+  constructor(replica: string, lease: HolderLease, renewals?: number) {
     this.replica = replica;
     this.lease = lease;
+    this.renewals = renewals;
   }
 
   /** The replica's start and our number there: a shard's leader is the same one as long as they and the epoch stay. */
@@ -50,7 +53,7 @@ export class ReplicaLine {
   }
 
   get renewEveryMs(): number {
-    return renewEveryMs(this.welcome?.leaseMs ?? 0);
+    return renewEveryMs(this.welcome?.leaseMs ?? 0, this.renewals);
   }
 
   /** Until when this replica's permissions may be used. */

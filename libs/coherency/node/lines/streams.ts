@@ -12,6 +12,9 @@ import type { LedShard, Shard } from './led-shard.ts';
 import type { LinesAction } from './lines-messages.ts';
 import { ReplicaLine } from './replica-line.ts';
 
+/** No leader has this epoch. */
+const NO_LEADER = 0n;
+
 export interface LinesOptions {
   /** The name of this node. */
   node: string;
@@ -21,6 +24,8 @@ export interface LinesOptions {
   shards: number;
   /** Where others deliver pages. */
   transferAddress: string;
+  /** In a lease, where they are others than as ever: of a gateway, or a node of before. */
+  renewals?: number | undefined;
   /** Dataspaces that processes of this node map. */
   mapped?: Iterable<bigint>;
 }
@@ -77,7 +82,7 @@ export class Streams extends Leaders {
     }
     for (const replica of wanted) {
       if (this.lines.has(replica)) continue;
-      this.lines.set(replica, new ReplicaLine(replica, this.makeLease()));
+      this.lines.set(replica, new ReplicaLine(replica, this.makeLease(), this.o.renewals));
       this.actions.push({ type: 'connect', replica, failures: 0 });
     }
     this.timesChanged = true;
@@ -98,7 +103,7 @@ export class Streams extends Leaders {
     this.byStream.set(stream, line);
     const { node, incarnation, transferAddress } = this.o;
     const value = { node, incarnation, transferAddress, sentMs: wholeMs(nowMs) };
-    this.actions.push({ type: 'send', stream, event: { case: 'hello', value } });
+    this.actions.push({ type: 'send', stream, event: { case: 'hello', value }, epoch: NO_LEADER });
   }
 
   protected broke(stream: number, reason: string): void {
@@ -134,12 +139,21 @@ export class Streams extends Leaders {
     }
   }
 
-  protected sendOn({ joined, stream }: ReplicaLine, event: HolderEventInit): void {
-    if (joined && stream !== undefined) this.actions.push({ type: 'send', stream, event });
+  protected sendOn({ joined, stream }: ReplicaLine, event: HolderEventInit, epoch = NO_LEADER): void {
+    if (joined && stream !== undefined) this.actions.push({ type: 'send', stream, event, epoch });
   }
 
+  /** What names the epoch of the leader itself. */
   protected sendTo({ line }: Shard, event: HolderEventInit): void {
     if (line !== undefined) this.sendOn(line, event);
+  }
+
+  /**
+   * What the leader of now is asked. It may hear so late that it has led no more in between, and leads again: by then this node may have
+   * had its answer from another leader, and nobody waits for this one.
+   */
+  protected ask({ line, epoch }: Shard, event: HolderEventInit): void {
+    if (line !== undefined) this.sendOn(line, event, epoch);
   }
 
   protected sendAll(event: HolderEventInit): void {
@@ -154,7 +168,8 @@ export class Streams extends Leaders {
     }
     const shard = this.ofPage(word.run.dataspace, word.run.firstPage);
     const { epoch } = shard;
-    this.sendTo(shard, word.type === 'acquire' ? acquireWire(word, epoch) : ackMessage(word, epoch));
+    if (word.type === 'acquire') this.ask(shard, acquireWire(word, epoch));
+    else this.sendTo(shard, ackMessage(word, epoch));
   }
 
   protected interest(dataspace: bigint, mapped: boolean): void {

@@ -126,7 +126,7 @@ test('after a time in which nothing was heard nobody is dead by that', () => {
   const b = electionOf('B', 2n);
   b.step({ type: 'peer', name: 'A', value: { address: 'A:1', incarnation: 1n, standalone: false } }, 2);
   const lives = (nowMs: number): boolean => b.live(nowMs).has('A');
-  const [lost] = b.tick(100);
+  const [lost] = b.tick(LEASE_MS / 2);
   b.step({ type: 'beaten', beat: (lost as { beat: number }).beat, kept: false }, 5 * LEASE_MS);
   expect(lives(5 * LEASE_MS)).toBe(true);
   beat(b, 5 * LEASE_MS + 1);

@@ -143,7 +143,7 @@ export class Election {
 
   tick(nowMs: number): ElectionAction[] {
     if (this.closed) return this.flush();
-    const everyMs = renewEveryMs(this.o.leaseMs);
+    const everyMs = renewEveryMs(this.o.leaseMs, this.o.renewals);
     if (nowMs >= this.beatAtMs) {
       this.beatAtMs = nowMs + everyMs;
       this.sendBeat(nowMs);

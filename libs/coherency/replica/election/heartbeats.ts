@@ -14,6 +14,8 @@ export interface HeartbeatsOptions {
   address: string;
   standalone: boolean;
   leaseMs: number;
+  /** Heartbeats in a lease, where they are others than as ever: of a replica of before. */
+  renewals?: number | undefined;
   /** The replica's own lease, as the others reckon with it. */
   lease?: HolderLease;
 }
@@ -122,7 +124,7 @@ export class Heartbeats {
   /** One that was sent at `sentMs` is stored. @returns true after a time in which none was */
   kept(sentMs: number, nowMs: number): boolean {
     this.lease.begin(this.o.leaseMs, sentMs);
-    const late = nowMs - sentMs > renewEveryMs(this.o.leaseMs);
+    const late = nowMs - sentMs > renewEveryMs(this.o.leaseMs, this.o.renewals);
     if (late || !Number.isFinite(this.steadySinceMs)) this.steadySinceMs = nowMs;
     const wasAway = this.away;
     this.away = false;

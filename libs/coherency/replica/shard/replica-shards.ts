@@ -46,6 +46,9 @@ export interface ReplicaOptions {
   machines?: ReplicaMachines;
 }
 
+/** What a holder says, and to the leader of which epoch. */
+export type Said = Pick<HolderEvent, 'event' | 'epoch'>;
+
 /** What goes on when a note is kept. */
 export type Waiting =
   | { type: 'welcome'; entry: HolderEntry }
@@ -177,7 +180,7 @@ export abstract class ReplicaShards {
   }
 
   /** What a holder says to the leaders of shards. @returns false: it is nothing of that */
-  protected heedOfShard(entry: HolderEntry, event: HolderEvent['event'], nowMs: number): boolean {
+  protected heedOfShard(entry: HolderEntry, { event, epoch }: Said, nowMs: number): boolean {
     switch (event.case) {
       case 'retire':
         this.leaders.get(event.value.shard)?.retire(entry, event.value.epoch);
@@ -193,8 +196,8 @@ export abstract class ReplicaShards {
       case 'ack':
       case 'spare': {
         const { run } = event.value;
-        if (run !== undefined)
-          this.leaders.ofPage(run.dataspace, run.firstPage)?.receive(entry, shardEventOf(event), nowMs);
+        const leader = run && this.leaders.ofPage(run.dataspace, run.firstPage);
+        if (leader?.isSaidToIt(epoch)) leader.receive(entry, shardEventOf(event), nowMs);
         return true;
       }
       case 'lock':
@@ -202,12 +205,15 @@ export abstract class ReplicaShards {
       case 'wait':
       case 'wake':
       case 'barrier':
-      case 'barrierWord':
-        this.leaders.home(event.value.dataspace)?.receive(entry, shardEventOf(event), nowMs);
+      case 'barrierWord': {
+        const leader = this.leaders.home(event.value.dataspace);
+        if (leader?.isSaidToIt(epoch)) leader.receive(entry, shardEventOf(event), nowMs);
         return true;
+      }
       case 'desk':
         this.leaders.home(event.value.dataspace)?.passOn(entry, event.value);
         return true;
+      // Whoever hears it, and whenever: no request and no process ever comes back.
       case 'cancelWait':
       case 'ownerGone': {
         const each: ShardEvent = shardEventOf(event);

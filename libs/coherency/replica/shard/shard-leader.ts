@@ -131,6 +131,14 @@ export class ShardLeader {
     holders.send(entry.id, { case: 'led', value: { ...led, report: life !== undefined, ...asked } });
   }
 
+  /**
+   * False: it was said to another leader, which this replica may have been before. A holder says all that it waits for again to each new
+   * leader, once it has heard of that one: so nothing is lost where this is passed over. A holder of before does not say to whom.
+   */
+  isSaidToIt(epoch: bigint): boolean {
+    return epoch === 0n || this.isOfThisLeader(epoch);
+  }
+
   /** @throws RangeError */
   receive(entry: HolderEntry, event: ShardEvent, nowMs: number): void {
     // What it said before is over.

@@ -42,6 +42,9 @@ export interface HolderPorts {
   voided(): void;
 }
 
+/** In a lease: what other clusters borrow they may use for what is left of it, so that is never to be little. */
+const RENEWALS = 6;
+
 export interface HolderOptions {
   /** As the directory knows it. */
   readonly name: string;
@@ -69,9 +72,8 @@ export class GatewayHolder {
     this.o = options;
     const { name: node, incarnation, shards, transferAddress, log } = options;
     this.machine = new ShardedHolder(shards);
-    this.directories = new Directories({ node, incarnation, shards, transferAddress, log }, (action) =>
-      this.line(action),
-    );
+    const about = { node, incarnation, shards, transferAddress, renewals: RENEWALS, log };
+    this.directories = new Directories(about, (action) => this.line(action));
     this.directories.connectTo(options.directory);
   }
 
