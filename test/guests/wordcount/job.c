@@ -6,7 +6,7 @@
 enum { PROGRESS_EVERY_MS = 200, PLAN_TIMEOUT_MS = 30000 };
 
 /* Where outboxes are is shared; room for half of a table for each process, up to eight. Pages that nobody touches cost nothing. */
-enum { OUTBOX_STRIPE_BYTES = STRIPE_BYTES / 2, OUTBOX_WORKERS_MAX = 8 };
+enum { OUTBOX_STRIPE_BYTES = 128 * 1024, OUTBOX_WORKERS_MAX = 8 };
 #define OUTBOXES_BYTES_MAX (1ull << 30)
 
 _Static_assert(sizeof(struct job) <= ODONATA_PAGE && sizeof(struct result) <= ODONATA_PAGE, "a page each");
@@ -18,7 +18,7 @@ struct desk {
 
 /** Where everything is in the dataspace, in bytes. */
 struct layout {
-  uint64_t claims, desks, desk_bytes, results, stripes, outboxes, end;
+  uint64_t claims, desks, desk_bytes, results, slots, heaps, outboxes, end;
 };
 
 static uint64_t whole_pages(uint64_t bytes) { return (bytes + ODONATA_PAGE - 1) / ODONATA_PAGE * ODONATA_PAGE; }
@@ -30,8 +30,9 @@ static struct layout lay_out(uint32_t stripe_count, uint32_t workers) {
   layout.desks = layout.claims + TEXTS_MAX * ODONATA_PAGE;
   layout.desk_bytes = whole_pages(sizeof(struct desk) + (workers + 1) * sizeof(uint64_t));
   layout.results = layout.desks + workers * layout.desk_bytes;
-  layout.stripes = layout.results + (uint64_t)workers * ODONATA_PAGE;
-  layout.outboxes = layout.stripes + (uint64_t)stripe_count * STRIPE_BYTES;
+  layout.slots = layout.results + (uint64_t)workers * ODONATA_PAGE;
+  layout.heaps = layout.slots + (uint64_t)stripe_count * STRIPE_SLOTS_BYTES;
+  layout.outboxes = layout.heaps + (uint64_t)stripe_count * STRIPE_HEAP_BYTES;
   layout.end = layout.outboxes + (room < OUTBOXES_BYTES_MAX ? room : OUTBOXES_BYTES_MAX);
   return layout;
 }
@@ -161,7 +162,7 @@ static unsigned char *map_part(uint64_t dataspace, uint64_t begin, uint64_t end,
 struct shared {
   uint64_t dataspace;
   struct layout layout;
-  unsigned char *head; /* all before the stripes */
+  unsigned char *head; /* all before the table */
 };
 
 static struct desk *desk_of(const struct shared *shared, uint32_t worker) {
@@ -189,25 +190,32 @@ static uint64_t hand_over(const struct shared *shared, const struct task *task, 
   return bytes;
 }
 
-static struct stripes own_stripes(const struct task *task, uint32_t stripe_count) {
-  return stripes_of(stripe_count, task->worker, task->workers);
+static uint32_t *no_words(struct stripes stripes) {
+  uint32_t *words = calloc(stripes.end - stripes.begin + 1, sizeof *words);
+  if (words == NULL) die(EXIT_CALL, "out of memory");
+  return words;
 }
 
-/** Its stripes, as the table of all. Nobody else writes them: under the lock they are asked for to be written at once, not to be read first. */
-static struct shared_table map_own(const struct shared *shared, const struct task *task, uint32_t stripe_count) {
-  struct stripes own = own_stripes(task, stripe_count);
-  if (own.begin == own.end) return (struct shared_table){NULL, stripe_count};
-  uint64_t begin = shared->layout.stripes + (uint64_t)own.begin * STRIPE_BYTES;
-  uint64_t end = shared->layout.stripes + (uint64_t)own.end * STRIPE_BYTES;
-  struct stripe *first = (struct stripe *)map_part(shared->dataspace, begin, end, ODONATA_READ_WRITE);
-  must(odonata_lock(shared->dataspace, begin, end - 1, ODONATA_LOCK_MODIFYING, -1), "lock");
-  return (struct shared_table){first - own.begin, stripe_count};
+/** Its stripes. A slot is read before it is written, which would bring each page twice: so all are taken for writing first. */
+static struct own_table map_own(const struct shared *shared, const struct task *task, uint32_t stripe_count) {
+  struct stripes own = stripes_of(stripe_count, task->worker, task->workers);
+  struct own_table table = {.stripes = own, .stripe_count = stripe_count, .words = no_words(own)};
+  if (own.begin == own.end) return table;
+  const struct layout *layout = &shared->layout;
+  uint64_t begin = layout->slots + (uint64_t)own.begin * STRIPE_SLOTS_BYTES;
+  uint64_t end = layout->slots + (uint64_t)own.end * STRIPE_SLOTS_BYTES;
+  table.slots = (struct shared_slot *)map_part(shared->dataspace, begin, end, ODONATA_READ_WRITE);
+  odonata_touch_for_write(table.slots, end - begin);
+  begin = layout->heaps + (uint64_t)own.begin * STRIPE_HEAP_BYTES;
+  end = layout->heaps + (uint64_t)own.end * STRIPE_HEAP_BYTES;
+  table.heap = map_part(shared->dataspace, begin, end, ODONATA_READ_WRITE);
+  return table;
 }
 
 /** Merges what all have for its stripes. */
 static void merge_own(const struct shared *shared, const struct task *task, struct placed_words all,
-                      struct shared_table *table, struct progress *progress) {
-  struct placed_words own = placed_in(all, own_stripes(task, table->stripe_count));
+                      struct own_table *table, struct progress *progress) {
+  struct placed_words own = placed_in(all, table->stripes);
   for (size_t i = 0; i < own.count; i++) add_to_table(table, own.words[i].word);
   tell(progress, "merge", 1, task->workers);
   for (uint32_t i = 1; i < task->workers; i++) {
@@ -226,7 +234,7 @@ bool work(const struct task *task, struct finished_job *finished) {
   uint32_t stripe_count = task->stripes != 0 ? task->stripes : stripes_for(text_bytes);
   struct shared shared = {.layout = lay_out(stripe_count, task->workers)};
   shared.dataspace = open_table(task, shared.layout.end);
-  shared.head = map_part(shared.dataspace, 0, shared.layout.stripes, ODONATA_READ_WRITE);
+  shared.head = map_part(shared.dataspace, 0, shared.layout.slots, ODONATA_READ_WRITE);
   struct job *job = (struct job *)shared.head;
   agree(job, task, text_bytes, chunks, stripe_count);
 
@@ -242,10 +250,10 @@ bool work(const struct task *task, struct finished_job *finished) {
   if (met == ODONATA_EOWNERDEAD) die(EXIT_CALL, "a process of the job died: remove %s, and begin again", task->table_name);
   must(met, "barrier");
   uint64_t merged_ns = now_ns();
-  struct shared_table table = map_own(&shared, task, stripe_count);
+  struct own_table table = map_own(&shared, task, stripe_count);
   merge_own(&shared, task, all, &table, &progress);
   free(all.words);
-  make_result(&table, own_stripes(task, stripe_count), result_of(&shared, task->worker));
+  make_result(&table, result_of(&shared, task->worker));
   uint64_t end_ns = now_ns();
   fprintf(stderr,
           "done worker=%u node=%d pid=%" PRId64 " chunks=%u words=%" PRIu64 " distinct=%zu start_ms=%" PRIu64
@@ -253,7 +261,7 @@ bool work(const struct task *task, struct finished_job *finished) {
           (unsigned)task->worker, (int)odonata_node_id(), odonata_process_id(), (unsigned)mine, words.total,
           words.used, (counted_ns - start_ns) / 1000000, (sent_ns - counted_ns) / 1000000,
           (waited_ns - sent_ns) / 1000000, (merged_ns - waited_ns) / 1000000, (end_ns - merged_ns) / 1000000, sent_bytes);
-  *finished = (struct finished_job){{NULL, stripe_count}, (const unsigned char *)result_of(&shared, 0), task->workers};
+  *finished = (struct finished_job){(const unsigned char *)result_of(&shared, 0), NULL, task->workers};
   return __atomic_add_fetch(&job->finished, 1, __ATOMIC_SEQ_CST) == task->workers;
 }
 
@@ -268,8 +276,15 @@ struct finished_job open_finished(const char *table_name) {
     die(EXIT_USAGE, "the job is not finished: %u of %u processes are", (unsigned)finished, (unsigned)job->workers);
   }
   struct layout layout = lay_out(job->stripes, job->workers);
-  struct shared_table table = {(struct stripe *)(shared.base + layout.stripes), job->stripes};
-  return (struct finished_job){table, shared.base + layout.results, job->workers};
+  struct own_table *tables = calloc(job->workers, sizeof *tables);
+  if (tables == NULL) die(EXIT_CALL, "out of memory");
+  for (uint32_t worker = 0; worker < job->workers; worker++) {
+    struct stripes stripes = stripes_of(job->stripes, worker, job->workers);
+    struct shared_slot *slots = (struct shared_slot *)(shared.base + layout.slots);
+    unsigned char *heap = shared.base + layout.heaps + (uint64_t)stripes.begin * STRIPE_HEAP_BYTES;
+    tables[worker] = (struct own_table){stripes, job->stripes, slots + (size_t)stripes.begin * STRIPE_SLOTS, heap, NULL, 0};
+  }
+  return (struct finished_job){shared.base + layout.results, tables, job->workers};
 }
 
 static unsigned char *read_file(const char *path, uint64_t *bytes) {
@@ -296,12 +311,15 @@ struct finished_job work_alone(const char *path, uint32_t chunk_bytes, uint32_t 
   }
   free(text);
   uint32_t count = stripes != 0 ? stripes : stripes_for(bytes);
-  struct shared_table table = {calloc(count, sizeof(struct stripe)), count};
+  struct stripes all_stripes = {0, count};
+  struct own_table *table = malloc(sizeof *table);
   struct result *result = malloc(sizeof *result);
-  if (table.stripes == NULL || result == NULL) die(EXIT_CALL, "out of memory");
+  void *slots = calloc(count, STRIPE_SLOTS_BYTES), *heap = calloc(count, STRIPE_HEAP_BYTES);
+  if (table == NULL || result == NULL || slots == NULL || heap == NULL) die(EXIT_CALL, "out of memory");
+  *table = (struct own_table){all_stripes, count, slots, heap, no_words(all_stripes), 0};
   struct placed_words all = place_words(&words, count);
-  for (size_t i = 0; i < all.count; i++) add_to_table(&table, all.words[i].word);
+  for (size_t i = 0; i < all.count; i++) add_to_table(table, all.words[i].word);
   free(all.words);
-  make_result(&table, (struct stripes){0, count}, result);
-  return (struct finished_job){table, (const unsigned char *)result, 1};
+  make_result(table, result);
+  return (struct finished_job){(const unsigned char *)result, table, 1};
 }

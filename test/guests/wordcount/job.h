@@ -5,7 +5,7 @@
  *   a page a text     how many of its chunks are claimed: who counts it writes that for each, and nobody else
  *   a desk a process  where its outbox is, in whole pages
  *   a page a process  struct result: what it found
- *   the table         shared-table.h: each process has some of its stripes
+ *   the table         shared-table.h: slots, then heaps; each process has some of its stripes
  *   outboxes          outbox.h: taken from the beginning, one after the other, each in pages of its own
  *
  * Each process counts its words in private memory, puts those of others into its outbox, waits until all have done so, and
@@ -49,8 +49,8 @@ struct task {
 
 /** A job whose dataspace is mapped, or one alone in private memory. */
 struct finished_job {
-  struct shared_table table; /* no stripes: of one who worked on it, and has its own mapped only */
   const unsigned char *results; /* a page apart */
+  const struct own_table *tables; /* of each process; NULL: only the results are mapped */
   uint32_t workers;
 };
 

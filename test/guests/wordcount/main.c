@@ -22,7 +22,7 @@ static const char USAGE[] =
     "       wordcount --file PATH [--dump]";
 
 static void print(const struct finished_job *job, bool dump) {
-  if (dump) print_all(&job->table);
+  if (dump) print_all(job->tables, job->workers);
   else print_top(job->results, ODONATA_PAGE, job->workers);
   if (fflush(stdout) != 0) die(EXIT_CALL, "stdout: cannot be written");
 }

@@ -35,7 +35,7 @@ void fill_outbox(unsigned char *outbox, struct placed_words all, uint32_t stripe
   }
 }
 
-void take_words(const unsigned char *words, uint64_t bytes, struct shared_table *table) {
+void take_words(const unsigned char *words, uint64_t bytes, struct own_table *table) {
   for (const unsigned char *at = words; at < words + bytes; at += RECORD_BYTES + at[0]) {
     struct word word = {.bytes = at + RECORD_BYTES, .length = at[0]};
     memcpy(&word.count, at + 1, 4);

@@ -13,6 +13,6 @@ void plan_outbox(uint64_t *begins, struct placed_words all, uint32_t stripe_coun
 void fill_outbox(unsigned char *outbox, struct placed_words all, uint32_t stripe_count, uint32_t worker, uint32_t workers);
 
 /** Adds to the table what stands there. */
-void take_words(const unsigned char *words, uint64_t bytes, struct shared_table *table);
+void take_words(const unsigned char *words, uint64_t bytes, struct own_table *table);
 
 #endif

@@ -22,13 +22,13 @@ static uint32_t keep_top(struct word *top, uint32_t used, const struct word *wor
   return used < TOP ? used + 1 : TOP;
 }
 
-void make_result(const struct shared_table *table, struct stripes stripes, struct result *result) {
-  size_t distinct;
-  struct word *words = collect_words(table, stripes, &distinct), top[TOP];
-  struct result made = {.distinct = distinct};
-  for (size_t i = 0; i < distinct; i++) {
-    made.words += words[i].count;
-    made.used = keep_top(top, made.used, words + i);
+void make_result(const struct own_table *table, struct result *result) {
+  struct word word, top[TOP];
+  struct result made = {0};
+  for (uint64_t at = 0; next_word(table, &at, &word);) {
+    made.distinct++;
+    made.words += word.count;
+    made.used = keep_top(top, made.used, &word);
   }
   for (uint32_t i = 0; i < made.used; i++) {
     made.top[i].count = top[i].count;
@@ -36,7 +36,6 @@ void make_result(const struct shared_table *table, struct stripes stripes, struc
     memcpy(made.top[i].bytes, top[i].bytes, top[i].length);
   }
   *result = made;
-  free(words);
 }
 
 void print_top(const unsigned char *results, uint64_t apart_bytes, uint32_t count) {
@@ -58,13 +57,24 @@ void print_top(const unsigned char *results, uint64_t apart_bytes, uint32_t coun
   }
 }
 
-void print_all(const struct shared_table *table) {
+void print_all(const struct own_table *tables, uint32_t count) {
   static char buffer[1 << 16]; /* Few large writes. */
   setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
-  size_t distinct;
-  struct word *words = collect_words(table, (struct stripes){0, table->stripe_count}, &distinct);
-  qsort(words, distinct, sizeof *words, by_bytes);
-  for (size_t i = 0; i < distinct; i++) {
+  struct word *words = NULL;
+  size_t used = 0, room = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    struct word word;
+    for (uint64_t at = 0; next_word(tables + i, &at, &word);) {
+      if (used == room) {
+        room = room == 0 ? 1 << 16 : room * 2;
+        words = realloc(words, room * sizeof *words);
+        if (words == NULL) die(EXIT_CALL, "out of memory");
+      }
+      words[used++] = word;
+    }
+  }
+  qsort(words, used, sizeof *words, by_bytes);
+  for (size_t i = 0; i < used; i++) {
     fwrite(words[i].bytes, 1, words[i].length, stdout);
     printf(" %u\n", (unsigned)words[i].count);
   }

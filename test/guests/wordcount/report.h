@@ -15,12 +15,12 @@ struct result {
   } top[TOP];
 };
 
-void make_result(const struct shared_table *table, struct stripes stripes, struct result *result);
+void make_result(const struct own_table *table, struct result *result);
 
 /** Prints the most frequent words of all results, which lie so many bytes apart, after a line with the sums. */
 void print_top(const unsigned char *results, uint64_t apart_bytes, uint32_t count);
 
-/** Prints every word as `word count`, sorted by its bytes. */
-void print_all(const struct shared_table *table);
+/** Prints every word of all tables as `word count`, sorted by its bytes. */
+void print_all(const struct own_table *tables, uint32_t count);
 
 #endif

@@ -2,8 +2,8 @@
 
 #include "guest.h"
 
-_Static_assert(sizeof(struct stripe) == STRIPE_BYTES, "a stripe fills whole pages");
-_Static_assert(sizeof(struct shared_slot) == 16, "a slot never straddles pages");
+_Static_assert(sizeof(struct shared_slot) * STRIPE_SLOTS == STRIPE_SLOTS_BYTES, "a slot never straddles pages");
+_Static_assert(STRIPE_SLOTS_BYTES % ODONATA_PAGE == 0 && STRIPE_HEAP_BYTES % ODONATA_PAGE == 0, "whole pages");
 
 uint32_t stripes_for(uint64_t text_bytes) {
   uint64_t small = text_bytes / (32 << 10), large = text_bytes >> 22;
@@ -57,48 +57,40 @@ struct placed_words placed_in(struct placed_words all, struct stripes stripes) {
   return (struct placed_words){all.words + begin, before(all, stripes.end) - begin};
 }
 
-void add_to_table(struct shared_table *table, const struct word *word) {
-  uint32_t index = stripe_of(word->hash, table->stripe_count), hash = (uint32_t)word->hash;
-  struct stripe *stripe = table->stripes + index;
-  uint32_t slot = slot_of(word->hash);
+void add_to_table(struct own_table *table, const struct word *word) {
+  uint32_t stripe = stripe_of(word->hash, table->stripe_count), own = stripe - table->stripes.begin;
+  uint32_t hash = (uint32_t)word->hash, slot = slot_of(word->hash);
+  struct shared_slot *slots = table->slots + (size_t)own * STRIPE_SLOTS;
   for (;; slot = (slot + 1) % STRIPE_SLOTS) {
-    struct shared_slot *at = stripe->slots + slot;
+    struct shared_slot *at = slots + slot;
     if (at->count == 0) break;
     if (at->hash == hash && at->length == word->length &&
-        memcmp(stripe->heap + at->offset, word->bytes, word->length) == 0) {
+        memcmp(table->heap + at->offset, word->bytes, word->length) == 0) {
       at->count += word->count;
       return;
     }
   }
-  if (stripe->words >= STRIPE_WORDS_MAX || stripe->heap_used + word->length > STRIPE_HEAP_BYTES) {
-    die(EXIT_CALL, "the table is full (stripe %u has %u words): give all processes a larger --stripes",
-        (unsigned)index, (unsigned)stripe->words);
+  uint64_t heap_bytes = (uint64_t)(table->stripes.end - table->stripes.begin) * STRIPE_HEAP_BYTES;
+  if (table->words[own] >= STRIPE_WORDS_MAX || table->heap_used + word->length > heap_bytes) {
+    die(EXIT_CALL, "the table is full (stripe %" PRIu32 " has %" PRIu32 " words): give all processes a larger --stripes",
+        stripe, table->words[own]);
   }
-  memcpy(stripe->heap + stripe->heap_used, word->bytes, word->length);
-  stripe->slots[slot] = (struct shared_slot){hash, word->count, stripe->heap_used, word->length};
-  stripe->heap_used += word->length;
-  stripe->words++;
+  memcpy(table->heap + table->heap_used, word->bytes, word->length);
+  slots[slot] = (struct shared_slot){hash, word->count, (uint32_t)table->heap_used, word->length};
+  table->heap_used += word->length;
+  table->words[own]++;
 }
 
-struct word *collect_words(const struct shared_table *table, struct stripes stripes, size_t *count) {
-  size_t total = 0;
-  for (uint32_t i = stripes.begin; i < stripes.end; i++) total += table->stripes[i].words;
-  struct word *words = malloc((total + 1) * sizeof *words);
-  if (words == NULL) die(EXIT_CALL, "out of memory");
-  size_t used = 0;
-  for (uint32_t i = stripes.begin; i < stripes.end; i++) {
-    const struct stripe *stripe = table->stripes + i;
-    if (stripe->words == 0) continue;
-    for (uint32_t slot = 0; slot < STRIPE_SLOTS; slot++) {
-      const struct shared_slot *at = stripe->slots + slot;
-      if (at->count == 0) continue;
-      if (used == total || at->offset + at->length > stripe->heap_used) {
-        die(EXIT_CHECK, "the table is damaged: stripe %u, slot %u", (unsigned)i, (unsigned)slot);
-      }
-      words[used++] = (struct word){at->hash, stripe->heap + at->offset, at->length, at->count};
+bool next_word(const struct own_table *table, uint64_t *at, struct word *word) {
+  uint64_t stripes = table->stripes.end - table->stripes.begin;
+  while (*at < stripes * STRIPE_SLOTS) {
+    const struct shared_slot *slot = table->slots + (*at)++;
+    if (slot->count == 0) continue;
+    if ((uint64_t)slot->offset + slot->length > stripes * STRIPE_HEAP_BYTES) {
+      die(EXIT_CHECK, "the table is damaged: slot %" PRIu64 " from stripe %" PRIu32 " on", *at - 1, table->stripes.begin);
     }
+    *word = (struct word){slot->hash, table->heap + slot->offset, slot->length, slot->count};
+    return true;
   }
-  if (used != total) die(EXIT_CHECK, "the table is damaged: %zu words of %zu found", used, total);
-  *count = total;
-  return words;
+  return false;
 }

@@ -1,13 +1,13 @@
 /*
- * The table that all processes fill, a part of one dataspace (job.h).
+ * The table that all processes fill, two parts of one dataspace (job.h).
  *
- *   stripe 0..n-1     STRIPE_BYTES each, a part of the words by the upper half of their hash
- *     header          64 bytes: how many words, how many bytes of the heap
- *     slots           STRIPE_SLOTS of 16 bytes, open addressing within the stripe, by the lower half of the hash
- *     heap            the bytes of the words, one after another
+ *   slots             a stripe of STRIPE_SLOTS after the other, 16 bytes each: the stripe of a word is chosen by the upper half
+ *                     of its hash, its slot within by the lower half, with open addressing
+ *   heaps             STRIPE_HEAP_BYTES for each stripe: the bytes of the words, one after another
  *
- * Stripes belong to processes, each to one, which alone writes them: so their pages stay on its node.  Slots are ordered by
- * hash and words are merged in that order: pages are touched in sequence, as prefetch likes it.
+ * Each process has some stripes side by side, which it alone writes: so their pages stay on its node.  Slots are ordered by
+ * hash and words are merged in that order, and the heaps of its stripes are one: both are filled from the beginning to the
+ * end without gaps, as prefetch likes it.
  */
 #ifndef SHARED_TABLE_H
 #define SHARED_TABLE_H
@@ -15,10 +15,9 @@
 #include "words.h"
 
 enum {
-  STRIPE_BYTES = 256 * 1024,
   STRIPE_SLOTS = 8192,
-  STRIPE_HEADER_BYTES = 64,
-  STRIPE_HEAP_BYTES = STRIPE_BYTES - STRIPE_HEADER_BYTES - STRIPE_SLOTS * 16,
+  STRIPE_SLOTS_BYTES = STRIPE_SLOTS * 16,
+  STRIPE_HEAP_BYTES = 124 * 1024,
   /* Beyond nine tenths open addressing gets slow, and the table is called full. */
   STRIPE_WORDS_MAX = STRIPE_SLOTS * 9 / 10,
 };
@@ -30,22 +29,20 @@ struct shared_slot {
   uint32_t length;
 };
 
-struct stripe {
-  uint32_t words;
-  uint32_t heap_used;
-  uint8_t reserved[STRIPE_HEADER_BYTES - 8];
-  struct shared_slot slots[STRIPE_SLOTS];
-  unsigned char heap[STRIPE_HEAP_BYTES];
-};
-
-struct shared_table {
-  struct stripe *stripes;
-  uint32_t stripe_count;
-};
-
 /** Some of the stripes, [begin, end). */
 struct stripes {
   uint32_t begin, end;
+};
+
+/** What one process has of the table. */
+struct own_table {
+  struct stripes stripes;
+  uint32_t stripe_count; /* of all processes */
+  struct shared_slot *slots;
+  unsigned char *heap;
+  /* Of who fills it. */
+  uint32_t *words; /* of each stripe */
+  uint64_t heap_used;
 };
 
 /**
@@ -74,10 +71,10 @@ struct placed_words place_words(const struct word_table *words, uint32_t stripe_
 /** Those of some stripes. They point into `all`. */
 struct placed_words placed_in(struct placed_words all, struct stripes stripes);
 
-/** Adds a word to the table, which finds its stripe by its hash.  Ends the program when that is full. */
-void add_to_table(struct shared_table *table, const struct word *word);
+/** Adds a word, whose stripe is one of these.  Ends the program when that is full. */
+void add_to_table(struct own_table *table, const struct word *word);
 
-/** All words of some stripes, in no order; `*count` gets how many. They point into the table. */
-struct word *collect_words(const struct shared_table *table, struct stripes stripes, size_t *count);
+/** The first word from slot `*at` on, and `*at` behind it; false: there is none. Its bytes are those of the table. */
+bool next_word(const struct own_table *table, uint64_t *at, struct word *word);
 
 #endif
