@@ -11,7 +11,7 @@ import { formatSize } from '../../services/vkctl/size.ts';
 import { buildGuest } from '../guests/build.ts';
 import { type CommandResult, runNode, vkctl } from './command.ts';
 import { type Corpus, collectCorpus, cutText } from './corpus.ts';
-import { type Cost, spentBy } from './cost.ts';
+import { type Spent, spentBetween, spentBy } from './cost.ts';
 import {
   type Comparison,
   compareTables,
@@ -44,9 +44,11 @@ export interface JobState {
   nodes: NodeResult[];
   /** From the start of the first process to the end of the last. */
   countMs: number;
-  cost: Cost;
+  /** By the cluster, for the count. */
+  spent: Spent;
   top: string;
   alone: CommandResult;
+  aloneCpuMs: number;
   comparison: Comparison;
 }
 
@@ -160,9 +162,7 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
     {
       title: 'Read the statistics and the whole table',
       task: async (_, task) => {
-        const spent = await spentBy(state.record!);
-        const programsMs = spent.programsMs - spentBefore.programsMs;
-        state.cost = { programsMs, sharingMs: spent.allMs - spentBefore.allMs - programsMs };
+        state.spent = spentBetween(spentBefore!, await spentBy(state.record!));
         await readStatistics();
         dump = (await run(['run', '--node', 'node1', state.program!, '--dump', TABLE])).stdout;
         task.title = `The whole table: vkctl run wordcount.wasm --dump ${TABLE} (${formatSize(dump.length)})`;
@@ -172,7 +172,11 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
       title: 'Count again, alone under node:wasi, on the same bytes',
       task: async (_, task) => {
         const alone = join(ROOT, 'test/guests/wordcount/run-alone.ts');
-        state.alone = await runNode([alone, state.program!, file, '--dump'], { signal });
+        const onLine = (line: string): void => {
+          state.aloneCpuMs = Number(/^cpu_ms=(\d+)$/.exec(line)?.[1] ?? state.aloneCpuMs);
+        };
+        const args = [alone, '--cpu', state.program!, file, '--dump'];
+        state.alone = await runNode(args, { signal, onLine });
         task.title = `The same program alone under node:wasi (${seconds(state.alone.elapsedMs)})`;
       },
     },
@@ -188,7 +192,7 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
   ];
 
   let dump: Buffer = Buffer.alloc(0);
-  let spentBefore = { allMs: 0, programsMs: 0 };
+  let spentBefore: Spent | undefined;
 
   async function countOn(node: string, worker: number, task: Shown): Promise<{ elapsedMs: number }> {
     const show = sparing(task);
@@ -227,7 +231,7 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 function progressLine({ phase, done, total }: WorkerProgress): string {
-  const what = phase === 'count' ? `chunk ${done} of ${total}, all nodes` : `stripe ${done} of ${total}`;
+  const what = phase === 'count' ? `chunk ${done} of ${total}` : `words of process ${done} of ${total}`;
   return `${bar(done / total)} ${phase}: ${what}`;
 }
 

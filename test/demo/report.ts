@@ -2,24 +2,35 @@
 import { FAULT_PLACES, latency } from '../../services/vkctl/commands/status-tables.ts';
 import { formatSize } from '../../services/vkctl/size.ts';
 import { table } from '../../services/vkctl/table.ts';
+import { sumOf } from './cost.ts';
 import type { JobState } from './job.ts';
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const cpu = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
 
 /** Prints the result. True when it is proved right. */
-export function report({ top, corpus, nodes, countMs, cost, alone, comparison }: JobState): boolean {
+export function report({
+  top,
+  corpus,
+  nodes,
+  countMs,
+  spent,
+  alone,
+  aloneCpuMs,
+  comparison,
+}: JobState): boolean {
   const right = (head: string): { head: string; align: 'right' } => ({ head, align: 'right' });
   const work = table(
     [
       { head: 'NODE' },
-      ...['TIME', 'CHUNKS', 'WORDS', 'LOCKS', 'PAGES IN', 'PAGES OUT', 'INVALIDATIONS'].map(right),
+      ...['TIME', 'CHUNKS', 'WORDS', 'HANDED OVER', 'PAGES IN', 'PAGES OUT', 'INVALIDATIONS'].map(right),
     ],
     nodes.map(({ node, elapsedMs, worker, stats }) => [
       node,
       `${(elapsedMs / 1000).toFixed(1)} s`,
       worker.chunks,
       worker.words,
-      worker.locks,
+      formatSize(worker.sentBytes),
       stats.pagesIn,
       stats.pagesOut,
       stats.invalidations,
@@ -49,7 +60,9 @@ ${faults}
 
 Three nodes: ${(countMs / 1000).toFixed(1)} s for ${formatSize(corpus.bytes)} (${rate}/s, starts included).
 Alone under node:wasi: ${seconds(alone.elapsedMs)}; three nodes on one machine took ${(countMs / alone.elapsedMs).toFixed(1)} times that.
-Processor time: ${seconds(cost.programsMs)} of the three programs, and ${seconds(cost.sharingMs)} of sharing: services and virtual kernels.
+Processor time: ${cpu(spent.programs)} of the three programs, and ${cpu(sumOf(spent) - spent.programs)} of sharing:
+  pmapd ${cpu(spent.pmapd)}, cohd ${cpu(spent.cohd)}, virtual kernels ${cpu(spent.vkernels)}, other services ${cpu(spent.others)}.
+Alone it took ${cpu(aloneCpuMs)}: one memory of three nodes took ${(sumOf(spent) / aloneCpuMs).toFixed(1)} times that.
 ${same ? 'Proved right' : 'WRONG'}: ${comparison.words.toLocaleString('en')} words, each with the same count as alone.
 `);
   return same;

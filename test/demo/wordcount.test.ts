@@ -7,8 +7,11 @@ test('lines of a worker', () => {
     progress: { phase: 'merge', done: 12, total: 160 },
   });
   const done =
-    'done worker=0 node=1 pid=100001 chunks=5 words=81 distinct=9 start_ms=3 count_ms=81 merge_ms=9 locks=7';
-  expect(parseWorkerLine(done)).toMatchObject({ kind: 'done', result: { chunks: 5, mergeMs: 9, locks: 7 } });
+    'done worker=0 node=1 pid=100001 chunks=5 words=81 distinct=9 start_ms=3 count_ms=81 merge_ms=9 sent=7';
+  expect(parseWorkerLine(done)).toMatchObject({
+    kind: 'done',
+    result: { chunks: 5, mergeMs: 9, sentBytes: 7 },
+  });
   expect(parseWorkerLine('anything else')).toEqual({ kind: 'other' });
 });
 

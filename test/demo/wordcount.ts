@@ -1,6 +1,6 @@
 // What the wordcount guest says while it works and when it is done; one line each on standard error.
 //   progress worker=1 phase=count done=12 total=160
-//   done worker=0 node=1 pid=100001 chunks=54 words=812 distinct=99 start_ms=3 count_ms=810 merge_ms=95 ...
+//   done worker=0 node=1 pid=100001 chunks=54 words=812 distinct=99 start_ms=3 count_ms=810 ... merge_ms=95 sent=81920
 
 export interface WorkerProgress {
   phase: string;
@@ -14,7 +14,8 @@ export interface WorkerResult {
   startMs: number;
   countMs: number;
   mergeMs: number;
-  locks: number;
+  /** To the others: what they merge. */
+  sentBytes: number;
 }
 
 export type WorkerLine =
@@ -37,7 +38,7 @@ export function parseWorkerLine(line: string): WorkerLine {
       startMs: number('start_ms'),
       countMs: number('count_ms'),
       mergeMs: number('merge_ms'),
-      locks: number('locks'),
+      sentBytes: number('sent'),
     };
     return { kind, result };
   }

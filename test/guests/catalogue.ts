@@ -60,6 +60,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
     'wordcount/main.c',
     'wordcount/words.c',
     'wordcount/job.c',
+    'wordcount/outbox.c',
     'wordcount/shared-table.c',
     'wordcount/report.c',
   ),

@@ -35,43 +35,49 @@ static void *allocate(uint64_t bytes) {
 }
 
 #define JACOBI(type, name)                                                                                             \
-  /* Where each row of both grids is that this member has or copies. */                                                \
-  static void lay_out_##name(struct team *team, struct band band, uint64_t n, type **lines[2]) {                       \
-    type *shared = (type *)team->base, *mine = allocate((band.kept.end - band.kept.begin) * n * sizeof(type));         \
+  /* Where each row of both grids is that this member has or copies, and where it copies that from. */                 \
+  static void lay_out_##name(struct team *team, struct band band, uint64_t n, type **lines[2], const type **sources) { \
+    type *mine = allocate((band.kept.end - band.kept.begin) * n * sizeof(type));                                       \
     uint64_t copied = (band.own.begin - band.kept.begin) + (band.kept.end - band.own.end);                             \
     type *copies = allocate(copied * n * sizeof(type));                                                                \
+    uint64_t row = n * sizeof(type);                                                                                   \
     for (int grid = 0; grid < 2; grid++) lines[grid] = allocate(n * sizeof(type *));                                   \
-    if (team->member > 0) odonata_touch_for_write(shared + band.own.begin * n, (band.own.end - band.own.begin) * n * sizeof(type)); \
+    const type *above = (const type *)map_part(team, band.kept.begin * row, band.own.begin * row, ODONATA_READ);       \
+    const type *below = (const type *)map_part(team, band.own.end * row, band.kept.end * row, ODONATA_READ);           \
+    type *own = (type *)own_part(team, band.own.begin * row, band.own.end * row, ODONATA_READ_WRITE);                  \
+    if (team->member > 0) odonata_touch_for_write(own, (band.own.end - band.own.begin) * row);                         \
     for (uint64_t i = band.kept.begin; i < band.kept.end; i++) {                                                       \
-      bool own = i >= band.own.begin && i < band.own.end, edge = i == 0 || i == n - 1;                                 \
-      lines[0][i] = own || edge ? shared + i * n : copies;                                                             \
-      if (!own && !edge) copies += n;                                                                                  \
-      lines[1][i] = edge ? shared + i * n : mine + (i - band.kept.begin) * n;                                          \
+      bool ours = i >= band.own.begin && i < band.own.end, edge = i == 0 || i == n - 1;                                \
+      sources[i] = i < band.own.begin ? above + (i - band.kept.begin) * n : ours ? NULL : below + (i - band.own.end) * n;\
+      lines[0][i] = ours ? own + (i - band.own.begin) * n : edge ? (type *)sources[i] : copies;                        \
+      if (!ours && !edge) copies += n;                                                                                 \
+      lines[1][i] = edge ? lines[0][i] : mine + (i - band.kept.begin) * n;                                             \
       if (!edge) { /* Its first and last columns are right for ever. */                                                \
-        lines[1][i][0] = lines[0][i][0] = shared[i * n];                                                               \
-        lines[1][i][n - 1] = lines[0][i][n - 1] = shared[i * n + n - 1];                                               \
+        const type *at = ours ? lines[0][i] : sources[i];                                                              \
+        lines[1][i][0] = lines[0][i][0] = at[0];                                                                       \
+        lines[1][i][n - 1] = lines[0][i][n - 1] = at[n - 1];                                                           \
       }                                                                                                                \
     }                                                                                                                  \
   }                                                                                                                    \
                                                                                                                        \
-  static void copy_rows_##name(struct team *team, struct band band, uint64_t n, type **line) {                         \
-    const type *shared = (const type *)team->base;                                                                     \
+  static void copy_rows_##name(struct band band, uint64_t n, type **line, const type **sources) {                      \
     for (uint64_t i = band.kept.begin; i < band.kept.end; i++)                                                         \
-      if (line[i] != shared + i * n) memcpy(line[i], shared + i * n, n * sizeof(type));                                \
+      if (sources[i] != NULL && line[i] != sources[i]) memcpy(line[i], sources[i], n * sizeof(type));                  \
   }                                                                                                                    \
                                                                                                                        \
   static uint64_t name(struct team *team, uint64_t n, uint64_t rounds) {                                               \
     type *shared = (type *)team->base, **lines[2];                                                                     \
+    const type **sources = allocate(n * sizeof(type *));                                                               \
     struct band band = band_of(team, n);                                                                               \
     if (team->member == 0)                                                                                             \
       for (uint64_t i = 0; i < n * n; i++) shared[i] = i < n ? 100 : (type)(i % 3);                                    \
     await_start(team);                                                                                                 \
-    lay_out_##name(team, band, n, lines);                                                                              \
+    lay_out_##name(team, band, n, lines, sources);                                                                              \
     for (uint64_t round = 0; round < rounds; round++) {                                                                \
       uint64_t since = round % DEPTH, last = rounds - (round - since), depth = last < DEPTH ? last : DEPTH;            \
       if (since == 0) {                                                                                                \
         if (round > 0) meet(team); /* All have written the rows that are copied. */                                    \
-        copy_rows_##name(team, band, n, lines[0]);                                                                     \
+        copy_rows_##name(band, n, lines[0], sources);                                                                     \
       }                                                                                                                \
       if (since == 1) meet(team); /* All have copied them: they are written now. */                                    \
       uint64_t more = depth - 1 - since;                                                                               \

@@ -60,6 +60,9 @@ int main(int argc, char **argv) {
   for (int c = 0; c < CENTRES; c++)
     for (int d = 0; d < DIMENSIONS; d++) centres[c][d] = (float)((c * 5 + d * 3) % CENTRES) + 0.25f;
   struct part blocks = share_of(&team, BLOCKS);
+  uint64_t first = count * blocks.begin / BLOCKS * DIMENSIONS, last = count * blocks.end / BLOCKS * DIMENSIONS;
+  /* Its points, as if they were in place. */
+  points = (float *)own_part(&team, first * sizeof(float), last * sizeof(float), ODONATA_READ) - first;
   uint64_t checksum = 0;
   for (uint64_t round = 0; round < rounds; round++) {
     /* In turn: who is a round ahead writes where nobody reads. */

@@ -18,6 +18,11 @@ int main(int argc, char **argv) {
     }
   await_start(&team);
   struct part rows = share_of(&team, n);
+  uint64_t begin = rows.begin * n * sizeof(double), end = rows.end * n * sizeof(double);
+  /* Its rows, as if they were in place. */
+  a = (double *)own_part(&team, begin, end, ODONATA_READ) - rows.begin * n;
+  c = (double *)map_part(&team, 2 * bytes + begin, 2 * bytes + end, ODONATA_READ_WRITE) - rows.begin * n;
+  b = (double *)own_part(&team, bytes, 2 * bytes, ODONATA_READ);
   double *sums = calloc(4 * n, sizeof *sums);
   if (sums == NULL) die(EXIT_CALL, "no memory for four rows");
   uint64_t checksum = 0;

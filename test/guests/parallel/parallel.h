@@ -48,6 +48,24 @@ static struct team open_team(char **argv, uint64_t bytes) {
   return team;
 }
 
+/**
+ * Bytes [begin, end) of the dataspace in a mapping of their own: what is beyond its end is not asked for ahead, and stays with
+ * whoever works on it.
+ */
+static inline unsigned char *map_part(const struct team *team, uint64_t begin, uint64_t end, int32_t prot) {
+  uint64_t from = begin / PAGE * PAGE, bytes = whole_pages(end - from);
+  if (team->alone || begin >= end) return team->base + begin;
+  unsigned char *part = aligned_alloc(PAGE, bytes);
+  if (part == NULL) die(EXIT_CALL, "no memory for %" PRIu64 " bytes", bytes);
+  must(odonata_ds_map(team->dataspace, part, (uint32_t)bytes, from, prot), "mapping a part");
+  return part + (begin - from);
+}
+
+/** The same of what is its own. Member 0, which made the input, has all of that mapped already. */
+static inline unsigned char *own_part(const struct team *team, uint64_t begin, uint64_t end, int32_t prot) {
+  return team->member == 0 ? team->base + begin : map_part(team, begin, end, prot);
+}
+
 static void meet(struct team *team) {
   if (team->alone) return;
   must(odonata_barrier(team->dataspace, 0, team->members, team->generation++, -1), "barrier");

@@ -116,7 +116,11 @@ int main(int argc, char **argv) {
   if (table == NULL) die(EXIT_CALL, "no memory for a table");
   if (team.member == 0) write_text(bytes);
   await_start(&team);
-  count_words(share_of(&team, bytes), bytes);
+  struct part part = share_of(&team, bytes);
+  /* Its text and the bytes around it that belong to its words, as if they were in place. */
+  uint64_t from = part.begin > 0 ? part.begin - 1 : 0, to = part.end + WORD_MAX < bytes ? part.end + WORD_MAX : bytes;
+  text = (char *)own_part(&team, from, to, ODONATA_READ) - from;
+  count_words(part, to);
   pack_words(&team);
   meet(&team);
   for (uint32_t from = 0; from < team.members; from++)

@@ -1,10 +1,23 @@
 /*
- * The job: the first page of the table's dataspace, shared by all processes.  A new dataspace reads as zeros, which
- * is a valid beginning: whoever comes first writes the plan, the others wait for it and check that they agree.
+ * The job: all processes share one dataspace.
+ *
+ *   page 0            struct job: who works on what, and how far they are
+ *   a page a text     how many of its chunks are claimed: who counts it writes that for each, and nobody else
+ *   a desk a process  where its outbox is, in whole pages
+ *   a page a process  struct result: what it found
+ *   the table         shared-table.h: slots, then heaps; each process has some of its stripes
+ *   outboxes          outbox.h: taken from the beginning, one after the other, each in pages of its own
+ *
+ * Each process counts its words in private memory, puts those of others into its outbox, waits until all have done so, and
+ * merges what all have for its stripes, on its own node.  Little moves: each word that a process has for another one, once.
+ *
+ * A new dataspace reads as zeros, which is a valid beginning: whoever comes first writes the plan, the others wait for it
+ * and check that they agree.
  */
 #ifndef JOB_H
 #define JOB_H
 
+#include "report.h"
 #include "shared-table.h"
 
 enum { PLAN_MISSING = 0, PLAN_BEING_WRITTEN = 1, PLAN_READY = 2 };
@@ -20,11 +33,8 @@ struct job {
   uint32_t chunk_bytes;
   uint32_t chunks;
   uint32_t stripes;
-  uint32_t reserved;
-  /* Atomic counters. */
-  uint32_t next_chunk[TEXTS_MAX]; /* claimed so far of each; runs over its chunks by one a process */
-  uint32_t finished;   /* processes that have merged everything */
-  uint64_t words;      /* counted, repeats included */
+  uint32_t finished; /* processes that have merged everything; atomic, like those that follow */
+  uint64_t outboxes_bytes; /* taken so far */
 };
 
 /** What one process is asked to do. */
@@ -37,13 +47,20 @@ struct task {
   bool progress;    /* a line on stderr now and then */
 };
 
-/** Counts chunks until none is left and merges; true when this process was the last of all. `*table` is mapped. */
-bool work(const struct task *task, struct shared_table *table);
+/** A job whose dataspace is mapped, or one alone in private memory. */
+struct finished_job {
+  const unsigned char *results; /* a page apart */
+  const struct own_table *tables; /* of each process; NULL: only the results are mapped */
+  uint32_t workers;
+};
 
-/** Maps a finished job's table for reading, under a SHARED lock; ends the program when it is not finished. */
-struct shared_table open_finished(const char *table_name);
+/** Counts chunks until none is left and merges; true when this process was the last of all. */
+bool work(const struct task *task, struct finished_job *finished);
+
+/** Maps a finished job for reading; ends the program when it is not finished. */
+struct finished_job open_finished(const char *table_name);
 
 /** The same job alone, on a file and in private memory: calls nothing of the virtual kernel but WASI. */
-struct shared_table work_alone(const char *path, uint32_t chunk_bytes, uint32_t stripes);
+struct finished_job work_alone(const char *path, uint32_t chunk_bytes, uint32_t stripes);
 
 #endif

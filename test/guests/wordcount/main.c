@@ -7,22 +7,23 @@
  *   wordcount --file PATH [--dump]  the same, alone, on a file
  *
  * TEXT may be several dataspaces, with commas between: each process counts those at its place, which are best on its
- * node.  The process that finishes last prints the 20 most frequent words.
+ * node.  All processes run at the same time: each waits for what the others have for it.  The one that finishes last
+ * prints the 20 most frequent words.
  */
 #include "guest.h"
 #include "job.h"
 #include "report.h"
 
-enum { TOP = 20, CHUNK_KIB = 256 };
+enum { CHUNK_KIB = 256 };
 
 static const char USAGE[] =
     "usage: wordcount [--progress] [--chunk-kib N] [--stripes N] TEXT TABLE WORKER WORKERS\n"
     "       wordcount --report TABLE | --dump TABLE\n"
     "       wordcount --file PATH [--dump]";
 
-static void print(const struct shared_table *table, bool dump) {
-  if (dump) print_all(table);
-  else print_top(table, TOP);
+static void print(const struct finished_job *job, bool dump) {
+  if (dump) print_all(job->tables, job->workers);
+  else print_top(job->results, ODONATA_PAGE, job->workers);
   if (fflush(stdout) != 0) die(EXIT_CALL, "stdout: cannot be written");
 }
 
@@ -42,14 +43,14 @@ int main(int argc, char **argv) {
 
   if (file != NULL) {
     if (argc != 1) die(EXIT_USAGE, "%s", USAGE);
-    struct shared_table table = work_alone(file, task.chunk_bytes, task.stripes);
-    print(&table, dump);
+    struct finished_job job = work_alone(file, task.chunk_bytes, task.stripes);
+    print(&job, dump);
     return 0;
   }
   if (dump || report) {
     if (argc != 2) die(EXIT_USAGE, "%s", USAGE);
-    struct shared_table table = open_finished(argv[1]);
-    print(&table, dump);
+    struct finished_job job = open_finished(argv[1]);
+    print(&job, dump);
     return 0;
   }
   if (argc != 5) die(EXIT_USAGE, "%s", USAGE);
@@ -61,7 +62,7 @@ int main(int argc, char **argv) {
   }
   task.worker = (uint32_t)worker;
   task.workers = (uint32_t)workers;
-  struct shared_table table;
-  if (work(&task, &table)) print(&table, false);
+  struct finished_job job;
+  if (work(&task, &job)) print(&job, false);
   return 0;
 }

@@ -1,15 +1,13 @@
 /*
- * The table that all processes fill: one dataspace.
+ * The table that all processes fill, two parts of one dataspace (job.h).
  *
- *   page 0            the job (struct job): who works on what, and how far they are
- *   stripe 0..n-1     STRIPE_BYTES each, a part of the words by the upper half of their hash
- *     header          64 bytes: how many words, how many bytes of the heap
- *     slots           STRIPE_SLOTS of 16 bytes, open addressing within the stripe, by the lower half of the hash
- *     heap            the bytes of the words, one after another
+ *   slots             a stripe of STRIPE_SLOTS after the other, 16 bytes each: the stripe of a word is chosen by the upper half
+ *                     of its hash, its slot within by the lower half, with open addressing
+ *   heaps             STRIPE_HEAP_BYTES for each stripe: the bytes of the words, one after another
  *
- * A stripe is the unit of locking: a process takes MODIFYING over its first bytes, merges all words that it has for it, and
- * releases; so the whole merge costs a lock a stripe, and a page of a stripe moves to a process once.  Slots are
- * ordered by hash and words are merged in that order: pages are touched in sequence, as prefetch likes it.
+ * Each process has some stripes side by side, which it alone writes: so their pages stay on its node.  Slots are ordered by
+ * hash and words are merged in that order, and the heaps of its stripes are one: both are filled from the beginning to the
+ * end without gaps, as prefetch likes it.
  */
 #ifndef SHARED_TABLE_H
 #define SHARED_TABLE_H
@@ -17,12 +15,9 @@
 #include "words.h"
 
 enum {
-  STRIPE_BYTES = 256 * 1024,
   STRIPE_SLOTS = 8192,
-  STRIPE_HEADER_BYTES = 64,
-  STRIPE_HEAP_BYTES = STRIPE_BYTES - STRIPE_HEADER_BYTES - STRIPE_SLOTS * 16,
-  /* What is locked of a stripe, by all in the same way: a lock brings the pages of its range, and the end of the heap is seldom used. */
-  STRIPE_LOCKED_BYTES = STRIPE_HEADER_BYTES + STRIPE_SLOTS * 16 + 32 * 1024,
+  STRIPE_SLOTS_BYTES = STRIPE_SLOTS * 16,
+  STRIPE_HEAP_BYTES = 124 * 1024,
   /* Beyond nine tenths open addressing gets slow, and the table is called full. */
   STRIPE_WORDS_MAX = STRIPE_SLOTS * 9 / 10,
 };
@@ -34,46 +29,52 @@ struct shared_slot {
   uint32_t length;
 };
 
-struct stripe {
-  uint32_t words;
-  uint32_t heap_used;
-  uint8_t reserved[STRIPE_HEADER_BYTES - 8];
-  struct shared_slot slots[STRIPE_SLOTS];
-  unsigned char heap[STRIPE_HEAP_BYTES];
+/** Some of the stripes, [begin, end). */
+struct stripes {
+  uint32_t begin, end;
 };
 
-/** A table in memory: `id` 0 is private memory, where no lock is needed. */
-struct shared_table {
-  uint64_t id;
-  struct stripe *stripes;
-  uint32_t stripe_count;
-};
-
-/** What merge_words had to wait for. */
-struct merge_cost {
-  uint32_t locks;
-  uint64_t lock_ns;
+/** What one process has of the table. */
+struct own_table {
+  struct stripes stripes;
+  uint32_t stripe_count; /* of all processes */
+  struct shared_slot *slots;
+  unsigned char *heap;
+  /* Of who fills it. */
+  uint32_t *words; /* of each stripe */
+  uint64_t heap_used;
 };
 
 /**
  * Stripes for a text of so many bytes: measured on source code, where some 2 in 1,000 bytes start a new word. Twice as many as
- * hold those: each page of a stripe that is used goes to each process once.
+ * hold those.
  */
 uint32_t stripes_for(uint64_t text_bytes);
 
-/** Bytes of the dataspace, its first page included. */
-uint64_t table_bytes(uint32_t stripe_count);
+/** Those that belong to a process. */
+struct stripes stripes_of(uint32_t stripe_count, uint32_t worker, uint32_t workers);
 
-typedef void merge_progress(uint32_t done, uint32_t total, void *context);
+/** Words in the order of their places: those of a stripe stand side by side. */
+struct placed {
+  uint64_t place; /* stripe << 32 | slot */
+  const struct word *word;
+};
 
-/**
- * Adds all of `words`, beginning at stripe `first` so that processes do not queue up at the same one.  Ends the
- * program when a stripe is full.
- */
-struct merge_cost merge_words(struct shared_table *table, const struct word_table *words, uint32_t first,
-                              merge_progress *progress, void *context);
+struct placed_words {
+  struct placed *words;
+  size_t count;
+};
 
-/** All words of the table, in no order; `*count` gets how many. They point into the table. */
-struct word *collect_words(const struct shared_table *table, size_t *count);
+/** The caller frees `words` of it. */
+struct placed_words place_words(const struct word_table *words, uint32_t stripe_count);
+
+/** Those of some stripes. They point into `all`. */
+struct placed_words placed_in(struct placed_words all, struct stripes stripes);
+
+/** Adds a word, whose stripe is one of these.  Ends the program when that is full. */
+void add_to_table(struct own_table *table, const struct word *word);
+
+/** The first word from slot `*at` on, and `*at` behind it; false: there is none. Its bytes are those of the table. */
+bool next_word(const struct own_table *table, uint64_t *at, struct word *word);
 
 #endif

@@ -24,7 +24,9 @@ const program = `(module
   ${fn('plain', add)}
   ${fn('once', loop(add, '$a'))}
   ${fn('twice', loop(`(local.set $b (i32.const 0)) ${loop(add, '$b')}`, '$a'))}
-  ${fn('calling', loop(loop(call.repeat(40), '$b'), '$a'))})`;
+  ${fn('calling', loop(loop(call.repeat(40), '$b'), '$a'))}
+  ${fn('long', add.repeat(600) + loop(`(local.set $b (i32.const 0)) ${loop(add.repeat(100), '$b')}`, '$a'))}
+  ${fn('straight', add.repeat(700) + loop(loop(add, '$b'), '$a'))})`;
 
 test('loops within loops are optimised at once; what loops once, or calls a lot, is not', () => {
   const { bytes } = prepareModule(assemble(program), () => true);
@@ -35,7 +37,8 @@ test('loops within loops are optimised at once; what loops once, or calls a lot,
     each();
     return [name, isBaseline(each)];
   });
-  expect(Object.fromEntries(baseline)).toEqual({ plain: true, once: true, twice: false, calling: true });
+  const expected = { plain: true, once: true, twice: false, calling: true, long: false, straight: true };
+  expect(Object.fromEntries(baseline)).toEqual(expected);
   expect((exports as Record<string, () => number>).twice!()).toBe(9);
 });
 
@@ -48,10 +51,14 @@ test('what a program wishes by itself is left out', () => {
   expect(Buffer.from(prepareModule(bytes, () => true).bytes).includes(name)).toBe(false);
 });
 
-test('of a C program its kernel, and not printf', async () => {
-  const bytes = new Uint8Array(readFileSync(await buildGuest('matmul')));
+// All of jacobi is one long `main`, as clang has it.
+test.each(['matmul', 'jacobi'])('of the C program %s its kernel, and not printf', async (name) => {
+  const bytes = new Uint8Array(readFileSync(await buildGuest(name)));
   const hints = tierHints(codeOf(bytes))!;
   expect(hints.filter((hint) => hint === 0x29)).toHaveLength(1);
+});
+
+test('of a program that says hello nothing', async () => {
   expect(tierHints(codeOf(new Uint8Array(readFileSync(await buildGuest('hello')))))).toBeUndefined();
 });
 

@@ -5,6 +5,8 @@
 //
 // What is named costs some milliseconds at its first call. So only functions of some size are, of programs of some size: what
 // loops and calls a lot (printf, interpreters) is long and seldom hot in one call, and large programs start sooner as it is.
+// A long function (a `main` that has the kernels of its program in it) has to be loops within loops for a good part, and to call
+// still less: printf's and SQLite's long ones call once in 70 to 300 bytes, or have a loop somewhere.
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import { readLocals } from './function-frame.ts';
 import { control } from './instruction.ts';
@@ -14,9 +16,13 @@ export const HINTS_SECTION = 'compilationHints';
 
 /** Of a module's code. */
 const CODE_BYTES_MAX = 2 ** 20;
-const FUNCTION_BYTES_MAX = 4_096;
+const LONG_BYTES = 4_096;
+const FUNCTION_BYTES_MAX = 16_384;
 /** Calls within loops: one in so many bytes of the function at most. */
 const BYTES_A_CALL = 64;
+const LONG_BYTES_A_CALL = 400;
+/** Of a long function, what is in loops within loops. */
+const LONG_DEEP_LEAST = 0.1;
 const DEPTH_LEAST = 2;
 
 /** A byte for each function: when it is compiled (2 bits), by what first, by what at last (2 bits each). */
@@ -29,6 +35,8 @@ interface Loops {
   /** Of loops within loops. */
   depth: number;
   callsWithin: number;
+  /** In loops within loops. */
+  deepBytes: number;
 }
 
 /** The content of the section for a module's code; undefined where V8 does best without. */
@@ -48,17 +56,22 @@ export function tierHints(code: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer
   return named ? concat([bytesOfName(HINTS_SECTION), unsignedLeb(hints.length), hints]) : undefined;
 }
 
-const isHot = ({ depth, callsWithin }: Loops, bytes: number): boolean =>
-  depth >= DEPTH_LEAST && callsWithin * BYTES_A_CALL <= bytes;
+const isHot = ({ depth, callsWithin, deepBytes }: Loops, bytes: number): boolean =>
+  bytes <= LONG_BYTES
+    ? depth >= DEPTH_LEAST && callsWithin * BYTES_A_CALL <= bytes
+    : deepBytes >= bytes * LONG_DEEP_LEAST && callsWithin * LONG_BYTES_A_CALL <= bytes;
 
 /** Of a function, from its locals on. What is no instruction ends it: V8 says what is wrong. */
 function loopsOf(code: BinaryReader, end: number): Loops {
   readLocals(code);
-  const loops: Loops = { depth: 0, callsWithin: 0 };
+  const loops: Loops = { depth: 0, callsWithin: 0, deepBytes: 0 };
   /** True for a loop. */
   const blocks: boolean[] = [];
   let depth = 0;
+  let last = code.at;
   while (code.at < end) {
+    if (depth >= DEPTH_LEAST) loops.deepBytes += code.at - last;
+    last = code.at;
     const opcode = code.u8();
     const known = simple[opcode];
     if (known !== undefined) {
