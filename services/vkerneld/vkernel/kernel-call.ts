@@ -338,6 +338,13 @@ export class KernelCaller {
    * pages that are no longer its own: nothing that it does with them may be seen by others.
    */
   expectRunning(): void {
+    // Most have no lease, ever, and nobody ends them: two reads say so, which are not atomic, as those take longer than a clock. What
+    // a program has read of a page that was taken from it, it read after this word was set.
+    if (this.#lease.isIdle && this.#words[endingWord] === 0) return;
+    this.#waitUntilRunning();
+  }
+
+  #waitUntilRunning(): void {
     // In this order: a lease that ended processes is no lease then.
     while (!this.#lease.lasts || Atomics.load(this.#words, endingWord) !== 0)
       Atomics.wait(this.#words, endingWord, Atomics.load(this.#words, endingWord), LOOK_AGAIN_MS);

@@ -8,6 +8,7 @@ import {
   type Space,
   type SpaceOptions,
 } from '@odonata/pmap/pmap-interface.ts';
+import { createLease } from '@odonata/pmap/shared-lease.ts';
 
 const EEXIST = 20;
 const EINVAL = 28;
@@ -25,7 +26,7 @@ export interface PlainSpace extends Space {
 export class PlainPmap implements Pmap {
   readonly spaces: PlainSpace[] = [];
   /** Of all of them: a deadline. */
-  readonly lease = new SharedArrayBuffer(8);
+  readonly lease = createLease();
   readonly #dataspaces = new Map<string, { id: bigint; sizeBytes: bigint }>();
   readonly #locked = new Set<bigint>();
   readonly #waiters: { address: number; wake: (woken: boolean) => void }[] = [];
