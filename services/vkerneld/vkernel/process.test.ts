@@ -88,10 +88,8 @@ describe('a fault of the virtual kernel itself', () => {
   test('has no stack for the user, and all of it for the log', async () => {
     // The host's functions do not expect this of the memory that they are given.
     const broken = machine.pmap.createSpace.bind(machine.pmap);
-    machine.pmap.createSpace = async (options) => {
-      const space = await broken(options);
-      return Object.assign(space, { memory: { buffer: 7 } });
-    };
+    machine.pmap.createSpace = ({ onMemory, ...options }) =>
+      broken({ ...options, onMemory: (_, lease) => onMemory?.({ buffer: 7 } as never, lease) });
     const run = machine.run(program('(call $print)'));
     const exit = await run.exited;
     machine.pmap.createSpace = broken;
