@@ -147,10 +147,11 @@ export class Connection {
 
   /**
    * The nodes whose pmapd answers, in order: a router takes one that stopped for connected for a while. With `name`, that
-   * node. @throws what the last one answered; RpcError UNAVAILABLE where none is connected
+   * node. @param known that node, where it was just looked for
+   * @throws what the last one answered; RpcError UNAVAILABLE where none is connected
    */
-  async answeringNode(name?: string, signal?: AbortSignal): Promise<string> {
-    const nodes = name === undefined ? await this.nodes(signal) : [await this.node(name, signal)];
+  async answeringNode(name?: string, signal?: AbortSignal, known?: Node): Promise<string> {
+    const nodes = name === undefined ? await this.nodes(signal) : [known ?? (await this.node(name, signal))];
     const asked = nodes
       .filter(({ pmapd }) => pmapd !== undefined)
       .map(({ name }) => ({

@@ -70,7 +70,7 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
     // One that stopped would take the program and never start it.
     const [{ vkernels }] = await Promise.all([
       to.vkerneld(wanted).listVkernels({}, asked),
-      to.answeringNode(wanted, signal),
+      to.answeringNode(wanted, signal, found),
     ]);
     if (!isKnown && !vkernels.some(isIt)) throw noVkernel(to, vkernel, wanted);
     return { node: wanted, vkernel };

@@ -29,6 +29,8 @@ export interface SpaceOptions {
   readonly onFatal: (signal: string, reason: string) => void;
   /** Somebody watches it, or nobody does any more. */
   readonly onWatched?: (on: boolean) => void;
+  /** The memory that it will have, before the pmap manager is asked: nobody touches that before the space is there. */
+  readonly onMemory?: ((memory: WebAssembly.Memory, lease: LeaseCell) => void) | undefined;
 }
 
 /** Pages of an image that lie beside each other in memory. */
@@ -87,8 +89,8 @@ export interface Space {
   readonly hasImage?: boolean;
   /** At once: can touch nothing shared any more; pending and later faults are zero-filled, so that the thread can end. */
   detach(): void;
-  /** After the guest's thread ended. */
-  destroy(): Promise<void>;
+  /** @param unused the guest's thread ended; missing: it has. One that goes on meanwhile must be done with its memory */
+  destroy(unused?: Promise<unknown>): Promise<void>;
   /** Ranges of dataspaces that it has mapped. */
   mappedRanges?(): number;
   /** Private pages (4 KiB) that it touched. */

@@ -10,15 +10,39 @@
 
 const monotonicNs = (): bigint => process.hrtime.bigint();
 
-/** The deadline, for threads of guests. */
+/**
+ * The deadline, for threads of guests.
+ *
+ *   bytes 0 ... 7   the deadline; 0: nothing is mapped      word 2   1 from the first deadline on, for good
+ *
+ * Most virtual kernels never hear of one, and a thread looks at each call: so it looks at the word first, which is never taken back, so
+ * that nothing that was done before a deadline went can be missed by who reads the word alone.
+ */
 export type LeaseCell = SharedArrayBuffer;
+
+const NAMED = 2;
+
+export const createLease = (): LeaseCell => new SharedArrayBuffer(16);
+
+/** @param deadlineNs 0: nothing is mapped */
+export function nameDeadline(cell: LeaseCell, deadlineNs: bigint): void {
+  if (deadlineNs !== 0n) Atomics.store(new Int32Array(cell), NAMED, 1);
+  Atomics.store(new BigInt64Array(cell), 0, deadlineNs);
+}
 
 /** A guest's view of the deadline. */
 export class LeaseWatch {
   readonly #deadline: BigInt64Array;
+  readonly #words: Int32Array;
 
   constructor(cell: LeaseCell) {
     this.#deadline = new BigInt64Array(cell);
+    this.#words = new Int32Array(cell);
+  }
+
+  /** No deadline was ever named. A read that is not atomic: those take as long as all else that a clock does. */
+  get isIdle(): boolean {
+    return this.#words[NAMED] === 0;
   }
 
   /** False where the deadline has passed, and no later one is named. */
@@ -32,8 +56,7 @@ export class LeaseWatch {
 const TURNS = 2;
 
 export class SharedLease {
-  readonly cell: LeaseCell = new SharedArrayBuffer(8);
-  private readonly deadline = new BigInt64Array(this.cell);
+  readonly cell: LeaseCell = createLease();
   private readonly onEnd: () => void;
   private timer: NodeJS.Timeout | undefined;
   private turn: NodeJS.Immediate | undefined;
@@ -49,7 +72,7 @@ export class SharedLease {
     clearImmediate(this.turn);
     this.timer = undefined;
     this.turn = undefined;
-    Atomics.store(this.deadline, 0, deadlineNs);
+    nameDeadline(this.cell, deadlineNs);
     if (deadlineNs !== 0n) this.watch(deadlineNs);
   }
 
@@ -66,6 +89,6 @@ export class SharedLease {
   private end(): void {
     this.onEnd();
     // Who has nothing mapped goes on.
-    Atomics.store(this.deadline, 0, 0n);
+    nameDeadline(this.cell, 0n);
   }
 }

@@ -38,16 +38,6 @@ export function shownBytes(bytes: number): string {
   return bytes >= 1024 ? `${Number((bytes / 1024).toFixed(1))} KiB` : `${bytes} bytes`;
 }
 
-/** Where there are no addresses for it, what was opened for it is closed. */
-function memoryOr(close: () => void, size: { initial: number; maximum: number }): WebAssembly.Memory {
-  try {
-    return new WebAssembly.Memory({ ...size, shared: true });
-  } catch (error) {
-    close();
-    throw error;
-  }
-}
-
 /** Tables of less are as good as nothing. */
 const WORTH_TELLING = 1 << 20;
 
@@ -71,7 +61,11 @@ export class Vmspace implements Space, MappedPlace {
   private pmapSilent = false;
 
   static async create(pmap: PmapParts, options: SpaceOptions): Promise<Vmspace> {
-    const maximumBytes = options.maximumPages * WASM_PAGE_BYTES;
+    const { initialPages: initial, maximumPages: maximum } = options;
+    const maximumBytes = maximum * WASM_PAGE_BYTES;
+    // Where there are no addresses for it, nothing is asked for.
+    const memory = new WebAssembly.Memory({ initial, maximum, shared: true });
+    options.onMemory?.(memory, pmap.lease.cell);
     const answer = await pmap.session.ask({
       case: 'vmspaceCreate',
       value: {
@@ -85,11 +79,11 @@ export class Vmspace implements Space, MappedPlace {
     const { vmspace, pid } = answer.value;
     try {
       const fd = pmap.session.takeDescriptor(vmspaceLabel(vmspace));
-      const made = new Vmspace(pmap, options, { id: vmspace, pid: options.pid || pid }, fd);
+      const made = new Vmspace(pmap, options, { id: vmspace, pid: options.pid || pid, memory }, fd);
       if (options.image !== undefined) await made.layImage(options.image);
       return made;
     } catch (error) {
-      // No addresses, or no descriptor: the pmap manager need not keep it.
+      // No mappings, or no descriptor: the pmap manager need not keep it.
       pmap.session.send({ case: 'vmspaceDestroy', value: { vmspace } });
       throw error;
     }
@@ -99,20 +93,19 @@ export class Vmspace implements Space, MappedPlace {
   private constructor(
     pmap: PmapParts,
     options: SpaceOptions,
-    { id, pid }: { id: bigint; pid: bigint },
+    { id, pid, memory }: { id: bigint; pid: bigint; memory: WebAssembly.Memory },
     fd: number,
   ) {
-    const { initialPages, maximumPages } = options;
     this.pmap = pmap;
     this.o = options;
     this.id = id;
     this.pid = pid;
     this.fd = fd;
-    this.memory = memoryOr(() => closeSync(fd), { initial: initialPages, maximum: maximumPages });
+    this.memory = memory;
     this.opened = new OpenedDataspaces(pmap.session, pmap.files, { pid, vmspace: id });
     this.mappings = new SharedMappings(pmap, this, this.opened);
     this.base = addressOf(new Uint8Array(this.memory.buffer));
-    this.maximumBytes = maximumPages * WASM_PAGE_BYTES;
+    this.maximumBytes = options.maximumPages * WASM_PAGE_BYTES;
     try {
       // A module without memory has nothing to lay over it.
       if (this.maximumBytes > 0) this.layOver();
@@ -314,17 +307,17 @@ export class Vmspace implements Space, MappedPlace {
     fillForTheEnd(this.pmap.userfault, address, memory);
   }
 
-  async destroy(): Promise<void> {
+  async destroy(unused?: Promise<unknown>): Promise<void> {
     if (this.ended) return;
     this.detach();
     // Once: whoever closes a program's mapping may come while it is being broken down.
-    this.freeing ??= this.free();
+    this.freeing ??= this.free(unused);
     const freed = this.freeing;
     // The process is over all the same; its addresses are kept until the pmap manager lets go of them.
     if (!this.pmapSilent) await freed;
   }
 
-  private async free(): Promise<void> {
+  private async free(unused: Promise<unknown> | undefined): Promise<void> {
     let giveBack = 0n;
     try {
       await this.pmap.session.ask({ case: 'vmspaceDestroy', value: { vmspace: this.id } });
@@ -334,6 +327,7 @@ export class Vmspace implements Space, MappedPlace {
       if (!(error instanceof PmapError)) throw error;
     }
     this.pmap.session.ownerGone(this.pid);
+    await unused;
     this.ended = true;
     // Only now may the addresses be used for something else.
     if (this.maximumBytes > 0) this.layEmpty();

@@ -23,6 +23,11 @@ const GUEST_FOLDER = '/calls';
 
 /** Nanoseconds of one call, by its kind. */
 type Times = Readonly<Record<string, number>>;
+/** From JavaScript. */
+interface Bare {
+  readonly node: Times;
+  readonly koffi: Times;
+}
 
 export const calls: Part = {
   title: 'Calls: the same module under Odonata and under node:wasi',
@@ -49,7 +54,7 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
     ours: () => runGuest<Times>(setting, NODE, program, [GUEST_FOLDER, rounds], { dirs }),
     alone: () => alone(program, rounds, { hostPath, signal }),
   };
-  const byNode: Times[] = [];
+  const byNode: Bare[] = [];
   const pairs: Record<keyof typeof sides, Times>[] = [];
   const count = quick ? 1 : PAIRS;
   for (let i = 0; i < count; i++) {
@@ -65,18 +70,21 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
       median(pairs.map((pair) => pair[side][kind]!)),
     );
     const ratio = median(pairs.map(({ ours, alone }) => ours[kind]! / alone[kind]!));
-    const node = byNode.flatMap((times) => times[kind] ?? []);
+    const node = byNode.flatMap((times) => times.node[kind] ?? []);
+    const koffi = byNode.flatMap((times) => times.koffi[kind] ?? []);
     const figure = judge(`calls, ${kind}`, ratio, 'x', { most: RATIO_MOST });
     return {
       kind,
       oursNs: ours!,
       aloneNs: theirs!,
       ...(node.length > 0 && { nodeNs: median(node) }),
+      ...(koffi.length > 0 && { koffiNs: median(koffi) }),
       figure,
     };
   });
-  const rows = kinds.map(({ kind, oursNs, aloneNs, nodeNs, figure }) => [
-    ...[kind, round(oursNs / 1e3), round(aloneNs / 1e3), nodeNs === undefined ? '' : round(nodeNs / 1e3)],
+  const us = (ns: number | undefined): string => (ns === undefined ? '' : round(ns / 1e3));
+  const rows = kinds.map(({ kind, oursNs, aloneNs, nodeNs, koffiNs, figure }) => [
+    ...[kind, us(oursNs), us(aloneNs), us(nodeNs), us(koffiNs)],
     figure.value.toFixed(2),
     ...verdictCells(figure),
   ]);
@@ -85,6 +93,7 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
     '>ODONATA us',
     '>node:wasi us',
     '>JS ALONE us',
+    '>BARE us',
     '>RATIO',
     'TARGET',
     'VERDICT',
@@ -92,6 +101,7 @@ async function measure(setting: Setting, hostPath: string): Promise<PartResult> 
   const notes = [
     'Medians of pairs, of each the fastest of nine batches. A line: to standard error, read by this process.',
     'JS alone: the same by what Node has for it, with no program: the least that a virtual kernel in JavaScript takes without calls of its own.',
+    'Bare: the system call alone, by koffi, outside of all walls: what a virtual kernel adds stands beside it.',
   ];
   return {
     figures: kinds.map(({ figure }) => figure),
@@ -105,10 +115,11 @@ function fill(folder: string): void {
   for (let i = 0; i < NAMES; i++) writeFileSync(join(folder, 'names', `name-${i}`), '');
 }
 
-async function fromJavaScript(hostPath: string, signal: AbortSignal): Promise<Times> {
+async function fromJavaScript(hostPath: string, signal: AbortSignal): Promise<Bare> {
   const script = join(import.meta.dirname, 'node-calls.ts');
   const { stdout } = await promisify(execFile)(process.execPath, [script, hostPath], { signal });
-  return JSON.parse(stdout) as Times;
+  const { bare, ...node } = JSON.parse(stdout) as Times & { bare: Times };
+  return { node: node as Times, koffi: bare };
 }
 
 async function alone(

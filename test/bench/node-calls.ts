@@ -1,8 +1,10 @@
 // The same calls as kernels/calls.c from JavaScript alone, by what Node has for them: the least that a virtual kernel which is JavaScript can take.
 //
-//   node test/bench/node-calls.ts FOLDER     a line of JSON: nanoseconds of one call, by its kind, in the fastest of some batches
+//   node test/bench/node-calls.ts FOLDER     a line of JSON: nanoseconds of one call, by its kind, in the fastest of some batches;
+//                                            `bare`: of a call of the C library by koffi, with nothing around it
 import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { koffi } from '@odonata/userfault/koffi.ts';
 
 const BATCHES = 9;
 const WARM_UP_MS = 100;
@@ -26,7 +28,20 @@ const kinds: Readonly<Record<string, readonly [count: number, call: () => void]>
   clock: [4000, () => view.setBigUint64(0, process.hrtime.bigint(), true)],
 };
 
-const times = Object.entries(kinds).map(([kind, [count, call]]) => {
+const libc = koffi().load('libc.so.6');
+const pread = libc.func('int pread(int fd, uintptr_t at, uint length, int64_t from)');
+const pwrite = libc.func('int pwrite(int fd, uintptr_t at, uint length, int64_t to)');
+const address = Number(koffi().address(memory));
+
+const bare: typeof kinds = {
+  'read 4 KiB': [400, () => pread(file, address, SMALL, 0)],
+  'write 4 KiB': [400, () => pwrite(file, address, SMALL, 0)],
+};
+
+const timesOf = (all: typeof kinds): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(all).map(timed));
+
+function timed([kind, [count, call]]: [string, (typeof kinds)[string]]): [string, number] {
   const each: number[] = [];
   const warmMs = performance.now() + WARM_UP_MS;
   while (performance.now() < warmMs) call();
@@ -36,5 +51,6 @@ const times = Object.entries(kinds).map(([kind, [count, call]]) => {
     each.push(Number(process.hrtime.bigint() - began) / count);
   }
   return [kind, Math.round(Math.min(...each))];
-});
-console.log(JSON.stringify(Object.fromEntries(times)));
+}
+
+console.log(JSON.stringify({ ...timesOf(kinds), bare: timesOf(bare) }));

@@ -138,8 +138,12 @@ function descriptorsOf(start: StartGuest, kernel: KernelCaller): DescriptorTable
   return descriptors;
 }
 
-/** What the process begins with. @returns how many of it any start of the program has, and not this one alone */
-function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounted: MountedFiles): number {
+/** What the process begins with. @param begun waits until it counts as started: before that it cannot end. @returns how many of it any start of the program has, and not this one alone */
+function openDescriptors(
+  start: StartGuest,
+  descriptors: DescriptorTable,
+  { mounted, begun }: { mounted: MountedFiles; begun: () => void },
+): number {
   for (const stream of [0, 1, 2] as const) {
     const isTerminal = start.terminals[stream] === true;
     descriptors.add({ kind: 'stream', stream, isTerminal, flags: 0, rights: streamRights, inheriting: 0n });
@@ -151,6 +155,7 @@ function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounte
       addGrant(descriptors, grant);
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
+      begun();
       end({ how: 'refused', reason: `cannot use the directory ${grant.guestPath}: ${oneLine(what)}` });
     }
   }
@@ -197,7 +202,10 @@ function instantiate(
   /** It was parked: what it opened is there. */
   const goesOn = start.resume !== undefined;
   const begins = thread === FIRST && !goesOn;
-  const began = begins ? openDescriptors(start, descriptors, mounted) : undefined;
+  const begun = (): void => {
+    if (start.isAhead) kernel.waitForMemory();
+  };
+  const began = begins ? openDescriptors(start, descriptors, { mounted, begun }) : undefined;
   if (start.limits !== undefined) {
     const limits = new Limits(start.limits.memory, start.limits.place, start.limits.numbers);
     // What it begins with counts, and is not refused.
@@ -231,6 +239,7 @@ function instantiate(
     wasi: { 'thread-spawn': (argument: number) => gate.within(() => spawnThread(kernel, memory, argument)) },
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
+  begun();
   if (begins && start.image !== undefined) writeImage(start.memory, start.image);
   // Its start section, if it has one, is the program.
   const { exports } = gate.inProgram(

@@ -6,6 +6,7 @@
 //
 //   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload   3 the process must end (1)
 //           4 transfers that may be told, and 1 (0: nobody watches)   5 transfers that were too many to tell
+//           6 its memory is there (1)
 //   bytes   32 ... payload
 
 import type { Meeting } from '@odonata/pmap/pmap-interface.ts';
@@ -25,6 +26,7 @@ const lengthWord = 2;
 const endingWord = 3;
 const traceWord = 4;
 const untoldWord = 5;
+const memoryWord = 6;
 
 /** Of the word of the turn. */
 const WAITS = 0;
@@ -256,6 +258,8 @@ export interface RunThread {
 /** To the guest's thread, second and last. */
 export interface StartGuest {
   readonly memory: WebAssembly.Memory;
+  /** The pmap manager is still asked for it: all but the program itself is made ready, which waits for `memoryIsThere`. */
+  readonly isAhead?: boolean;
   readonly channel: SharedArrayBuffer;
   readonly lease: LeaseCell;
   readonly output: SharedArrayBuffer;
@@ -338,9 +342,21 @@ export class KernelCaller {
    * pages that are no longer its own: nothing that it does with them may be seen by others.
    */
   expectRunning(): void {
+    // Most have no lease, ever, and nobody ends them: two reads say so, which are not atomic, as those take longer than a clock. What
+    // a program has read of a page that was taken from it, it read after this word was set.
+    if (this.#lease.isIdle && this.#words[endingWord] === 0) return;
+    this.#waitUntilRunning();
+  }
+
+  #waitUntilRunning(): void {
     // In this order: a lease that ended processes is no lease then.
     while (!this.#lease.lasts || Atomics.load(this.#words, endingWord) !== 0)
       Atomics.wait(this.#words, endingWord, Atomics.load(this.#words, endingWord), LOOK_AGAIN_MS);
+  }
+
+  /** For a thread that was told ahead of its memory. */
+  waitForMemory(): void {
+    while (Atomics.load(this.#words, memoryWord) === 0) Atomics.wait(this.#words, memoryWord, 0);
   }
 
   /** While somebody watches, as far as there is room for it: who calls without end fills no memory. */
@@ -383,6 +399,12 @@ export class KernelAnswerer {
   /** The process must end: the thread does nothing more that others could see. Call it before its memory goes. */
   end(): void {
     Atomics.store(this.#words, endingWord, 1);
+  }
+
+  /** The thread was told ahead of its memory, which is there now. */
+  memoryIsThere(): void {
+    Atomics.store(this.#words, memoryWord, 1);
+    Atomics.notify(this.#words, memoryWord);
   }
 
   /** So many transfers may be told from now on; undefined: none, for nobody watches. */

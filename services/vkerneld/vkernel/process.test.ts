@@ -4,6 +4,7 @@ import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
+import { nameDeadline } from '@odonata/pmap/shared-lease.ts';
 import { settled } from '@odonata/rpc/testdata/settled.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
@@ -87,10 +88,8 @@ describe('a fault of the virtual kernel itself', () => {
   test('has no stack for the user, and all of it for the log', async () => {
     // The host's functions do not expect this of the memory that they are given.
     const broken = machine.pmap.createSpace.bind(machine.pmap);
-    machine.pmap.createSpace = async (options) => {
-      const space = await broken(options);
-      return Object.assign(space, { memory: { buffer: 7 } });
-    };
+    machine.pmap.createSpace = ({ onMemory, ...options }) =>
+      broken({ ...options, onMemory: (_, lease) => onMemory?.({ buffer: 7 } as never, lease) });
     const run = machine.run(program('(call $print)'));
     const exit = await run.exited;
     machine.pmap.createSpace = broken;
@@ -179,19 +178,19 @@ describe('ends from outside', () => {
   });
 
   test('whose lease of shared memory is over: nobody sees what it does before there is a later one', async () => {
-    const deadlineNs = new BigInt64Array(machine.pmap.lease);
+    const { lease } = machine.pmap;
     const nowNs = () => process.hrtime.bigint();
     const run = machine.run(program('(loop $again (call $print) (br $again))'));
     await eventually(run.stdout).toMatch(/hello/);
-    Atomics.store(deadlineNs, 0, nowNs());
+    nameDeadline(lease, nowNs());
     // What it had written by then comes still; nothing comes after it.
     const written = await settled(run.written);
-    Atomics.store(deadlineNs, 0, nowNs() + 60_000_000_000n);
+    nameDeadline(lease, nowNs() + 60_000_000_000n);
     await eventually(run.written).toBeGreaterThan(written);
-    Atomics.store(deadlineNs, 0, nowNs());
+    nameDeadline(lease, nowNs());
     await run.process.kill('SIGTERM');
     expect((await run.exited).signal).toBe('SIGTERM');
-    Atomics.store(deadlineNs, 0, 0n);
+    nameDeadline(lease, 0n);
   });
 
   test('by its pmap', async () => {

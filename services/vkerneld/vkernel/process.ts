@@ -13,6 +13,7 @@
 
 import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
+import type { LeaseCell } from '@odonata/pmap/shared-lease.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { duplicate } from '@odonata/userfault/libc.ts';
 import { AskedInput } from './asked-input.ts';
@@ -115,6 +116,8 @@ export class Process {
   /** Settles when the start succeeded or failed; `ending` waits for it, so that it finds all that was made. */
   readonly #started: Promise<void>;
   #ended: Promise<void> | undefined;
+  /** Its only thread is done with its memory. */
+  #isQuiet = false;
   /** Its exit was told, and its thread goes on. */
   #overdue = false;
 
@@ -258,26 +261,8 @@ export class Process {
     const { initialPages, maximumPages, besideBytes, image, parkable } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const onWatched = (on: boolean): void => this.#transfers.watched(on);
-    const space = await pmap
-      .createSpace({
-        pid,
-        ...{ initialPages, maximumPages, quotaBytes, besideBytes, image },
-        onFatal,
-        onWatched,
-      })
-      .catch((error: unknown) => {
-        throw cannot('make its memory', error);
-      });
-    this.#space = space;
-    this.#transfers.use(space);
-    if (this.#exit !== undefined) return;
-    const point = this.#snapshotPoint(name, needs, space);
-    if (parkable !== undefined) this.#parking = this.#parkingOf(program, quotaBytes, () => start);
-    this.#first.calls = this.#callsOf(this.#first, space, point?.point);
-    const start: StartGuest = {
-      memory: space.memory,
+    const given = {
       channel: this.#first.channel,
-      lease: space.lease,
       output: this.output.ring,
       args: [name, ...args],
       env,
@@ -290,16 +275,54 @@ export class Process {
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
       ...{ signals: this.#signals, bell: this.#signalState.bell },
       given: this.#given,
-      image: space.hasImage ? undefined : image,
-      ...{ snapshot: point?.shared, parkable },
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
       limits: this.#around.limits,
     };
+    const isAhead = this.#isReadyAhead(given, needs);
+    const onMemory = (memory: WebAssembly.Memory, lease: LeaseCell): void =>
+      this.#first.worker?.postMessage({ ...given, memory, lease, image, isAhead } satisfies StartGuest);
+    const space = await pmap
+      .createSpace({
+        pid,
+        ...{ initialPages, maximumPages, quotaBytes, besideBytes, image },
+        onFatal,
+        onWatched,
+        onMemory: isAhead ? onMemory : undefined,
+      })
+      .catch((error: unknown) => {
+        throw cannot('make its memory', error);
+      });
+    this.#space = space;
+    this.#transfers.use(space);
+    if (this.#exit !== undefined) return;
+    const point = this.#snapshotPoint(name, needs, space);
+    if (parkable !== undefined) this.#parking = this.#parkingOf(program, quotaBytes, () => start);
+    this.#first.calls = this.#callsOf(this.#first, space, point?.point);
+    const start: StartGuest = {
+      ...given,
+      memory: space.memory,
+      lease: space.lease,
+      image: space.hasImage ? undefined : image,
+      ...{ snapshot: point?.shared, parkable },
+    };
     if (needs.threads !== undefined) this.#spawned = this.#spawnedOf(needs.threads, start, space);
     this.#events.started();
-    this.#first.worker?.postMessage(start);
+    if (isAhead) this.#first.answerer.memoryIsThere();
+    else this.#first.worker?.postMessage(start);
+  }
+
+  /**
+   * Its thread makes itself ready while the pmap manager is asked for its memory. Not where it would ask us something for that: we
+   * answer what has a space; nor where it depends on that whether it writes the image, or may be a snapshot.
+   */
+  #isReadyAhead(
+    { descriptors, given, mounts }: Pick<StartGuest, 'descriptors' | 'given' | 'mounts'>,
+    { image, snapshot }: PreparedGuest,
+  ): boolean {
+    const asks = descriptors !== undefined || given.length > 0 || mounts.includes('');
+    return !asks && image === undefined && (snapshot === undefined || 'refused' in snapshot);
   }
 
   /** Whether there may be a snapshot of it; else why not. */
@@ -447,6 +470,8 @@ export class Process {
         this.#spawned?.returned(from);
         return;
       case 'ended':
+        // It waits for the end of its thread.
+        this.#isQuiet = from === this.#first && this.#spawned === undefined;
         void this.#end(exitOf(message.end, (bug) => this.#failed(bug)));
         return;
     }
@@ -481,6 +506,8 @@ export class Process {
     const told = { ...exit, reason: oneLine(exit.reason) };
     try {
       const threads = Promise.all([terminate(this.#first.worker), this.#spawned?.terminate()]);
+      const destroyed = this.#isQuiet ? this.#space?.destroy(threads) : undefined;
+      destroyed?.catch(() => {}); // It is waited for below.
       const waitedMs = () => this.#first.waitedMs() + (this.#spawned?.waitedMs() ?? 0);
       if (!(await inTime(threads, { maxMs: this.#around.threadEndMs, waitedMs }))) {
         this.output.forward(true);
@@ -489,7 +516,7 @@ export class Process {
         // A thread that still runs keeps its memory, its descriptors and its place: nothing else may take them.
         await threads;
       }
-      await this.#space?.destroy();
+      await (destroyed ?? this.#space?.destroy());
     } catch (error) {
       this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
     }

@@ -3,6 +3,7 @@
 // again as the whole start. The rehearsed program reads its arguments and the clock, writes a byte, and returns; nobody hears of it.
 import { bytesOfName, concat, unsignedLeb } from '@odonata/guest/wasm/binary.ts';
 import { SectionId, section } from '@odonata/guest/wasm/section.ts';
+import { createLease } from '@odonata/pmap/shared-lease.ts';
 import { AtomicWait } from './atomic-wait.ts';
 import { createChannel, type StartGuest } from './kernel-call.ts';
 import { createOutputRing } from './output-ring.ts';
@@ -81,7 +82,7 @@ export function rehearsal(): Rehearsal {
 /** What the program that is rehearsed begins with, of its own thread alone. */
 export function rehearsedStart({ memory }: Rehearsal): StartGuest {
   return {
-    ...{ memory, channel: createChannel(), lease: new SharedArrayBuffer(8), output: createOutputRing() },
+    ...{ memory, channel: createChannel(), lease: createLease(), output: createOutputRing() },
     ...{ args: ['rehearsal'], env: [], terminals: [], grants: [], listeners: [], mounts: ['dev'] },
     ...{ connections: new ConnectionTable().places.buffer, descriptors: undefined, waits: AtomicWait.lot(1) },
     ...{ signals: createSignals(), bell: -1, given: [], image: undefined, pid: 0n, node: 0, vkernel: 0 },

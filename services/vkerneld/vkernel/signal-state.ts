@@ -177,7 +177,8 @@ export class SignalGate {
 
   /** The thread is in the program, or (then it is not the time) in a call. */
   deliver(): void {
-    if (this.#depth > 0) return;
+    // Of a change that comes while it is looked at the next call tells: a read that is not atomic is enough for most.
+    if (this.#depth > 0 || this.#words[CHANGES] === this.#seen) return;
     for (;;) {
       // Before what it counts is looked at: a change meanwhile is looked at next time.
       const changes = Atomics.load(this.#words, CHANGES);

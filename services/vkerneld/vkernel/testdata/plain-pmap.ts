@@ -8,7 +8,9 @@ import {
   type Space,
   type SpaceOptions,
 } from '@odonata/pmap/pmap-interface.ts';
+import { createLease } from '@odonata/pmap/shared-lease.ts';
 
+const ANSWER_MS = 2;
 const EEXIST = 20;
 const EINVAL = 28;
 const ENOENT = 44;
@@ -25,7 +27,7 @@ export interface PlainSpace extends Space {
 export class PlainPmap implements Pmap {
   readonly spaces: PlainSpace[] = [];
   /** Of all of them: a deadline. */
-  readonly lease = new SharedArrayBuffer(8);
+  readonly lease = createLease();
   readonly #dataspaces = new Map<string, { id: bigint; sizeBytes: bigint }>();
   readonly #locked = new Set<bigint>();
   readonly #waiters: { address: number; wake: (woken: boolean) => void }[] = [];
@@ -33,6 +35,9 @@ export class PlainPmap implements Pmap {
   async createSpace(options: SpaceOptions): Promise<Space> {
     const { initialPages: initial, maximumPages: maximum } = options;
     const memory = new WebAssembly.Memory({ initial, maximum, shared: true });
+    options.onMemory?.(memory, this.lease);
+    // As where a manager is asked: a thread that began before would be seen to.
+    await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
     const maps: PlainSpace['maps'] = [];
     const space: PlainSpace = {
       pid: options.pid,
@@ -45,7 +50,8 @@ export class PlainPmap implements Pmap {
       detach: () => {
         space.detached = true;
       },
-      destroy: async () => {
+      destroy: async (unused) => {
+        await unused;
         if (!space.detached) throw new Error('destroyed before it was detached');
         space.destroyed = true;
       },

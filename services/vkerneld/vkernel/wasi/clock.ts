@@ -5,18 +5,27 @@ import { Errno, WasiError } from './errno.ts';
 
 const nsPerMs = 1_000_000n;
 
+/** Looked up once: to find it takes as long as to ask it. */
+export const monotonicNs = process.hrtime.bigint;
+
 /** Wall clock minus monotonic clock. The wall clock of JavaScript has milliseconds; this gives it the rest. */
 let wallOffsetNs = 0n;
 /** The wall clock was set, or the two drifted: follow it. */
 const driftMaxNs = 2n * nsPerMs;
+/** Until then, by the monotonic clock, the two are what they were. */
+let lookAgainNs = 0n;
 
-function realtimeNs(): bigint {
+export function realtimeNs(): bigint {
+  const monotonic = monotonicNs();
+  if (monotonic >= lookAgainNs) follow(monotonic);
+  return monotonic + wallOffsetNs;
+}
+
+function follow(monotonic: bigint): void {
   const wallNs = BigInt(Date.now()) * nsPerMs;
-  const nowNs = process.hrtime.bigint() + wallOffsetNs;
-  const driftNs = nowNs - wallNs;
-  if (driftNs <= driftMaxNs && driftNs >= -driftMaxNs) return nowNs;
-  wallOffsetNs += wallNs - nowNs;
-  return wallNs;
+  lookAgainNs = monotonic + nsPerMs;
+  const driftNs = monotonic + wallOffsetNs - wallNs;
+  if (driftNs > driftMaxNs || driftNs < -driftMaxNs) wallOffsetNs = wallNs - monotonic;
 }
 
 /** EINVAL for a clock that there is not. */
@@ -25,7 +34,7 @@ export function clockNs(clock: number): bigint {
     case Clockid.realtime:
       return realtimeNs();
     case Clockid.monotonic:
-      return process.hrtime.bigint();
+      return monotonicNs();
     case Clockid.processCputime:
     case Clockid.threadCputime: {
       // A process is one thread of the virtual kernel.

@@ -46,6 +46,8 @@ export interface FileDescriptor extends Described {
   readonly counted?: boolean;
   /** Its parent opened it: the table of connections has `host`, and not Node. */
   kept?: boolean;
+  /** What may be done with it, where that was looked at: quick-calls.ts. A change of its rights takes it away. */
+  may?: number | undefined;
   /** By a call of the host: the table of connections has it, too, and this closes it. */
   ours?: { close(host: number, opened: ConnectionTable): void } | undefined;
 }
@@ -186,6 +188,12 @@ export class DescriptorTable {
     const { lost } = descriptor;
     if (lost !== undefined && (lost & rights) !== 0n) throw new WasiError(Errno.notcapable);
     return descriptor;
+  }
+
+  /** A file, where it takes no look at others that use it; undefined: `get` says what there is. */
+  ownFile(fd: number): FileDescriptor | undefined {
+    const descriptor = this.#open.get(fd);
+    return descriptor?.kind === 'file' && descriptor.shared === undefined ? descriptor : undefined;
   }
 
   /** As `get`; ENOTDIR when it is something else, ENOENT beside the grants. */

@@ -133,6 +133,7 @@ export function fileCalls(system: System): Calls {
       descriptor.lost = (descriptor.lost ?? 0n) | (descriptor.rights & ~rights);
       descriptor.lostInheriting = (descriptor.lostInheriting ?? 0n) | (descriptor.inheriting & ~inheriting);
       descriptor.rights = rights;
+      if (descriptor.kind === 'file') descriptor.may = undefined;
       descriptor.inheriting = inheriting;
     },
   };

@@ -15,7 +15,7 @@ import { readSocket, writeSocket } from './socket-calls.ts';
 import { type System, sleep } from './system.ts';
 
 /** More than that in one call takes a while, in which the thread cannot be ended. */
-const directBytesMax = 1 << 24;
+export const directBytesMax = 1 << 24;
 /** How long to wait before a pipe or device is asked again: first, and at most. */
 const retryFirstMs = 0.2;
 const retryMaxMs = 20;

@@ -58,7 +58,7 @@ export class GuestMemory {
    * when it leaves the memory. The only way to the views below: they are renewed here.
    */
   #readable(at: number, length: number): this {
-    if (at + length > this.#byteLength && at + length > this.#grown()) throw new WasiError(Errno.fault);
+    if (!this.isThere(at, length)) throw new WasiError(Errno.fault);
     return this;
   }
 
@@ -75,8 +75,7 @@ export class GuestMemory {
 
   /** The same for a write: EFAULT where the guest itself may not write. */
   #writable(at: number, length: number): this {
-    if (this.#readOnly.length > 0 && this.#readOnly.some((range) => at < range.end && range.at < at + length))
-      throw new WasiError(Errno.fault);
+    if (this.#readOnly.length > 0 && this.#isReadOnly(at, length)) throw new WasiError(Errno.fault);
     return this.#readable(at, length);
   }
 
@@ -94,7 +93,8 @@ export class GuestMemory {
    * process that ends for a fault of another thread. After a copy that is seen (`expectRunning`) before anything is done with it.
    */
   lends(at: number, length: number): boolean {
-    return !this.hasThreads && !this.#shared.some((range) => at < range.end && range.at < at + length);
+    if (this.hasThreads || this.#shared.length === 0) return !this.hasThreads;
+    return !this.#shared.some((range) => at < range.end && range.at < at + length);
   }
 
   // A read may have waited for its page, and the process may have been ended meanwhile.
@@ -182,6 +182,32 @@ export class GuestMemory {
   /** All of the memory, after a check of a range: for a system call, which says EFAULT where a page of it is not there. */
   itself(at: number, length: number): Uint8Array {
     return this.#readable(at, length).#bytes;
+  }
+
+  /** An iovec, where the guest may read or write all that it says; undefined: `slice` and the other checks say why not. */
+  sliceTo(what: 'read' | 'write', entry: number): GuestSlice | undefined {
+    if (!this.isThere(entry, 8)) return undefined;
+    const at = this.#view.getUint32(entry, true);
+    const length = this.#view.getUint32(entry + 4, true);
+    this.expectRunning();
+    return (what === 'read' ? this.isThere(at, length) : this.mayWrite(at, length))
+      ? { at, length }
+      : undefined;
+  }
+
+  /** It is memory of the guest. */
+  isThere(at: number, length: number): boolean {
+    return at + length <= this.#byteLength || at + length <= this.#grown();
+  }
+
+  /** The guest itself may write there. */
+  mayWrite(at: number, length: number): boolean {
+    const { length: mappings } = this.#readOnly;
+    return (mappings === 0 || !this.#isReadOnly(at, length)) && this.isThere(at, length);
+  }
+
+  #isReadOnly(at: number, length: number): boolean {
+    return this.#readOnly.some((range) => at < range.end && range.at < at + length);
   }
 
   /** Where a range is, after a check of it: for a call of the host. @param baseOf says where the memory begins, which stays there */

@@ -66,8 +66,8 @@ class HostCalls {
     this.#openat2 = libc.func('long syscall(long n, long dir, const char *path, void *how, size_t size)');
     this.#getdents = libc.func('long syscall(long n, long dir, void *into, size_t size)');
     this.#close = libc.func('int close(int fd)');
-    this.#pread = libc.func('long pread(int fd, uintptr_t at, size_t length, int64_t from)');
-    this.#pwrite = libc.func('long pwrite(int fd, uintptr_t at, size_t length, int64_t to)');
+    this.#pread = libc.func('int pread(int fd, uintptr_t at, uint length, int64_t from)');
+    this.#pwrite = libc.func('int pwrite(int fd, uintptr_t at, uint length, int64_t to)');
     this.#how[2] = BigInt(BELOW);
   }
 
@@ -129,14 +129,14 @@ class HostCalls {
     this.#close(host);
   }
 
-  /** @param at an address, where there are so many bytes. @returns below 0: it fails */
+  /** @param at an address, where there are so many bytes, fewer than 2^31. @returns below 0: it fails */
   read(host: number, at: number, length: number, from: number): number {
-    return Number(this.#pread(host, at, length, from));
+    return this.#pread(host, at, length, from);
   }
 
   /** The same. */
   write(host: number, at: number, length: number, to: number): number {
-    return Number(this.#pwrite(host, at, length, to));
+    return this.#pwrite(host, at, length, to);
   }
 
   /** Of a program's memory: it moves no more. */
@@ -212,8 +212,12 @@ let calls: HostCalls | false | undefined;
 
 /** Undefined: it is not worth while yet, or too many threads have it. @param count how many calls this stands for */
 export function hostCalls(limits: Limits | undefined, count = 1): HostCalls | undefined {
+  if (calls) return calls;
   asked += count;
   if (calls === undefined && asked >= WORTH)
     calls = limits?.mayCall(THREADS_MAX) === false ? false : new HostCalls();
   return calls || undefined;
 }
+
+/** Those of this thread, where it has them by now. */
+export const ownHostCalls = (): HostCalls | undefined => calls || undefined;

@@ -6,10 +6,11 @@ import { statCalls } from './file-stat.ts';
 import { pathCalls } from './path-calls.ts';
 import { pollCalls } from './poll.ts';
 import { processCalls } from './process-calls.ts';
+import { quickCalls } from './quick-calls.ts';
 import { socketCalls } from './socket-calls.ts';
-import { asImports, type System } from './system.ts';
+import { asImports, type GuestFunction, type System } from './system.ts';
 
-export function preview1Imports(system: System): Record<string, (...args: (number | bigint)[]) => number> {
+export function preview1Imports(system: System): Readonly<Record<string, GuestFunction>> {
   const calls = {
     ...processCalls(system),
     ...fileCalls(system),
@@ -19,7 +20,10 @@ export function preview1Imports(system: System): Record<string, (...args: (numbe
     ...pollCalls(system),
     ...socketCalls(system),
   };
-  return asImports(system.memory, calls, () => system.descriptors.release());
+  return quickCalls(
+    system,
+    asImports(system.memory, calls, () => system.descriptors.release()),
+  );
 }
 
 /** The names above with their types (see wasm/function-type.ts), for a check before any process exists. */

@@ -105,6 +105,10 @@ export class SharedDescriptors extends DescriptorTable {
     return descriptor;
   }
 
+  override ownFile(): undefined {
+    return undefined;
+  }
+
   override *all(): Iterable<Descriptor> {
     for (let fd = 0; fd < descriptorsMax; fd++) {
       if (Atomics.load(this.#words, NUMBERS_AT + fd) === 0) continue;

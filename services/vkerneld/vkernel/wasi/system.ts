@@ -53,7 +53,8 @@ export function mountedOf({ mounted }: System): MountedFiles {
 export type Call = (...args: never[]) => void;
 export type Calls = Readonly<Record<string, Call>>;
 
-type GuestFunction = (...args: (number | bigint)[]) => number;
+/** An import of a guest: an errno. */
+export type GuestFunction = (...args: (number | bigint)[]) => number;
 
 /** Of a call; those that it has not are undefined. */
 const ARGUMENTS_MAX = 12;
