@@ -19,7 +19,7 @@ export interface Mutant {
   pages?: number;
   shards?: number;
   few?: number;
-  /** In a lease: as services of before renew, where it showed and does not with as many as ever. */
+  /** In a lease, where `seed` was found with so many: 6 as services of before renew, 3 as those of now. */
   renewals?: number;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
