@@ -3,7 +3,7 @@
 //   fault -> may it be used?  yes: mapped, the guest wakes; its neighbours follow when it runs again
 //                             no:  a frame is kept, the page is asked for, the fault waits -> ready: from the start
 import { type AccessMode, mayRead, mayWrite, spansOf } from '../../page.ts';
-import { DENSE_BLOCK_PAGES } from '../readahead/dense-blocks.ts';
+import { DENSE_BLOCK_PAGES, DENSE_MISSING_LEAST } from '../readahead/dense-blocks.ts';
 import type { MemoryContext } from './memory-context.ts';
 import type { Ahead, EventOf } from './memory-messages.ts';
 import type { NodeDataspace } from './node-dataspace.ts';
@@ -202,9 +202,9 @@ export class Faults<M extends Mapping, B> {
     for (let each = first; each < end; each++)
       if (each !== page && !contested.has(each) && !mayRead(this.context.holder.state(id, each))) {
         missing.push(each);
-        prediction.read(each);
       }
-    if (missing.length === 0) return;
+    if (missing.length < DENSE_MISSING_LEAST) return;
+    for (const each of missing) prediction.read(each);
     const wanted = spansOf(missing).map((run) => ({ ...run, neededPages: run.pageCount }));
     this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
   }

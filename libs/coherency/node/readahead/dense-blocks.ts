@@ -8,6 +8,8 @@
 
 /** One message's worth of pages. */
 export const DENSE_BLOCK_PAGES = 64;
+/** Fewer come by their faults soon enough. */
+export const DENSE_MISSING_LEAST = 16;
 export const DENSE_FAULTS = 6;
 /** Of one dataspace; 1 GiB of it. */
 export const DENSE_BLOCKS_MAX = 4096;
