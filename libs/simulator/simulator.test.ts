@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { runEpisode } from './episode.ts';
+import { MANY_PAGES } from './parts/mapping.ts';
 import { PROFILES, type ProfileName } from './profiles.ts';
 import { failureText, simulate } from './simulate.ts';
 
@@ -38,6 +39,11 @@ test('the same seed gives the same events', () => {
   const first = run();
   expect(first.length).toBeGreaterThan(1_000);
   expect(run()).toEqual(first);
+});
+
+test('blocks that are asked for together do no harm', () => {
+  const { failure } = simulate({ seed: 1, steps: 100_000, profile: 'faulty', pages: 3 * MANY_PAGES });
+  expect(failure).toBeUndefined();
 });
 
 test('without faults nothing is lost', () => {

@@ -2,6 +2,7 @@
 import { Session } from 'node:inspector/promises';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MANY_PAGES } from '../parts/mapping.ts';
 import { PROFILES, type ProfileName } from '../profiles.ts';
 import { simulate } from '../simulate.ts';
 
@@ -17,6 +18,7 @@ for (const profile of Object.keys(PROFILES) as ProfileName[]) {
   await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
   simulate({ seed: SEED, steps: STEPS, profile });
   simulate({ seed: SEED, steps: STEPS / 2, profile, barriers: true });
+  simulate({ seed: SEED, steps: STEPS / 5, profile, pages: MANY_PAGES });
   const { result } = await session.post('Profiler.takePreciseCoverage');
   await session.post('Profiler.stopPreciseCoverage');
   const run = result.filter(({ functions }) =>

@@ -6,6 +6,8 @@ import type { Random } from '../random.ts';
 import type { Layout } from '../world/layout.ts';
 
 const AHEAD_MAX = 3;
+/** With so many in use (`--pages`) a block is worth asking for; where all fight for a few, it would only hide what goes wrong. */
+export const MANY_PAGES = 16;
 
 /** The process, as far as the memory of its node knows it. */
 export interface MappingProcess {
@@ -34,7 +36,7 @@ export class ProcessMapping implements Mapping {
     this.dataspace = { id: dataspace, name: String(dataspace) };
     this.endPage = layout.pageCountEach;
     this.charged = Number(process.pid) + 1;
-    this.readahead = chance(random);
+    this.readahead = chance(random, layout.pagesEach >= MANY_PAGES);
   }
 
   get holder(): HolderId {
@@ -42,7 +44,8 @@ export class ProcessMapping implements Mapping {
   }
 }
 
-function chance(random: Random): Mapping['readahead'] {
+/** @param many whether faults of no run ask for blocks, as in pmapd */
+function chance(random: Random, many: boolean): Mapping['readahead'] {
   return {
     access: () => {},
     mapped: () => {},
@@ -55,6 +58,9 @@ function chance(random: Random): Mapping['readahead'] {
     },
     get looking() {
       return false;
+    },
+    get scattered() {
+      return many;
     },
     get mapPages() {
       return 1 + random.below(AHEAD_MAX);

@@ -175,9 +175,7 @@ export class Faults<M extends Mapping, B> {
       this.context.say({ type: 'ahead', entry, wanted, mode });
     if (mode !== 'READ') return;
     this.bringLost(dataspace, entry);
-    const { sequential, looking, advised } = entry.readahead;
-    if (!sequential && !looking && advised === 'normal' && dataspace.dense.fault(page))
-      this.bringBlock(dataspace, entry, page);
+    if (entry.readahead.scattered && dataspace.dense.fault(page)) this.bringBlock(dataspace, entry, page);
   }
 
   // Of the page itself there is.

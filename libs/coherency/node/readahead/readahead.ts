@@ -82,6 +82,11 @@ export class Readahead {
     return this.lookedFrom >= 0;
   }
 
+  /** Faults are of no run. */
+  get scattered(): boolean {
+    return !this.sequential && !this.looking && this.advised === 'normal';
+  }
+
   /** How many pages may be mapped by one fault. */
   get mapPages(): number {
     if (this.looking) return 1;

@@ -40,6 +40,10 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
     return this.current.looking;
   }
 
+  get scattered(): boolean {
+    return this.advised === 'normal' && this.current.scattered;
+  }
+
   get mapPages(): number {
     return this.current.mapPages;
   }
