@@ -7,7 +7,7 @@ import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { endProcessAfter } from '@odonata/userfault/libc.ts';
-import { useDefaultSlices, useShortSlices } from '@odonata/userfault/scheduling.ts';
+import { useShortSlices } from '@odonata/userfault/scheduling.ts';
 import { vkernelConfig } from './config.ts';
 import { ControlLink } from './control-link.ts';
 import { Kernel } from './kernel.ts';
@@ -33,16 +33,6 @@ const log = createLog(`vkernel ${config.name}`, config.logLevel);
 process.removeAllListeners('warning');
 process.on('warning', (warning) => log.debug({ err: warning }, 'a warning of Node'));
 
-/** A thread begins with its creator's: the main thread serves, a guest's thread computes. */
-function withDefaultSlices<T>(create: () => T): T {
-  useDefaultSlices();
-  try {
-    return create();
-  } finally {
-    useShortSlices();
-  }
-}
-
 /** As SIGTERM does; no process may send signals here. */
 const stop = (): boolean => process.emit('SIGTERM', 'SIGTERM');
 
@@ -53,7 +43,7 @@ runService({
   log,
   start: async () => {
     const { name, token, control, pmap: address, userfault: userfaultSocket } = config;
-    const workers = new WarmWorkers(config.warmThreads, withDefaultSlices);
+    const workers = new WarmWorkers(config.warmThreads);
     const pmap = createPmap({ address, userfaultSocket, name, log, traceSample: config.traceSample });
     // Programs are refused with this reason; the supervisor need not start us again and again.
     pmap.catch((error: unknown) => log.error({ err: error }, 'no pmap'));

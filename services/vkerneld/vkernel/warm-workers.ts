@@ -72,7 +72,7 @@ export class WarmWorkers {
   #closed = false;
 
   /**
-   * @param create creates a thread by calling `make`, which is to be as its creator is at that time
+   * @param create creates a thread by calling `make`; tests count them
    * @param unusedMs less in tests
    */
   constructor(
