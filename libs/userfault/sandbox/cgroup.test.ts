@@ -156,7 +156,6 @@ it.runIf(process.getuid!() === 0)(
 );
 
 it.each([
-  // A folder that looks like one has no cpu.idle, as Linux before 5.15.
   ['of version 2', '0::/user.slice/odonata.scope\n', 'user.slice/odonata.scope', 'cpu.weight', '500'],
   ['of version 1', '3:cpu:/ours\n0::/\n', 'cpu/ours', 'cpu.shares', '5120'],
 ])(

@@ -3,9 +3,9 @@
 //   <ours>/odonata-<cluster>/services    the supervisor, and all services that it starts
 //   <ours>/odonata-<cluster>/guests      the groups of virtual kernels, cgroup.ts
 //
-// Guests are idle beside services (cpu.idle): whoever wakes up to serve a fault has a core at once. The weight of an idle group is a small
-// one, 3 of a usual 1,024; services weigh little more, so that guests keep an eighth of the processors also under a storm of faults. Beside
-// other programs of the machine the whole counts as one group.
+// Services weigh several times what all guests together do: whoever serves a fault has a core at once as long as services need less than
+// their part, and guests keep theirs also under a storm of faults. (Guests that are idle, cpu.idle, let services go first still more surely,
+// and share the cores among themselves far less evenly.) Beside other programs of the machine the whole counts as one group.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,10 +22,8 @@ import {
   SERVICES,
 } from './cgroup.ts';
 
-/** Of services, beside idle guests; in hundredths of a usual group. */
-const SERVICES_WEIGHT = 2;
-/** The same where no group can be idle: before Linux 5.15. */
-const SERVICES_WEIGHT_BEFORE = 500;
+/** Of services, in hundredths of the weight of all guests. */
+const SERVICES_WEIGHT = 500;
 const LIST = 'cgroup';
 /** The last threads of what was killed leave a moment after it is gone. */
 const LEAVE_TURNS = 50;
@@ -58,19 +56,9 @@ export function enterClusterCgroup(runtimeDir: string, place?: CgroupPlace): boo
 }
 
 function weigh({ version }: CgroupHome, top: string): void {
-  const weight = makeIdle(join(top, GUESTS)) ? SERVICES_WEIGHT : SERVICES_WEIGHT_BEFORE;
   const [file, value] =
-    version === 2 ? ['cpu.weight', weight] : ['cpu.shares', Math.floor((weight * 1024) / 100)];
+    version === 2 ? ['cpu.weight', SERVICES_WEIGHT] : ['cpu.shares', (SERVICES_WEIGHT * 1024) / 100];
   writeFileSync(join(top, SERVICES, String(file)), String(value));
-}
-
-function makeIdle(folder: string): boolean {
-  try {
-    writeFileSync(join(folder, 'cpu.idle'), '1', { flag: 'r+' });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Removes the groups of a cluster that has ended, whoever made them. Whoever asks leaves them, where it is in one. */
