@@ -138,12 +138,17 @@ async function repeat(setting: Setting, mib: number, file: string): Promise<Repe
       cpuUs[doerOf(name)] += usedUs / mib;
     return { mbPerS, cpuUs };
   };
+  // A file that is there would be replaced, which ext4 writes to the disk first.
+  const again = async <T>(save: () => Promise<T>): Promise<T> => {
+    await rm(out, { force: true });
+    return save();
+  };
   try {
     return {
       raw: await timed(() => rawStream(setting, mib * MIB, MESSAGE_BYTES)),
       load: await ds('load', name, file, '--node', HERE),
       save: await ds('save', name, out, '--node', HERE),
-      saveCold: await ds('save', name, out, '--node', THERE),
+      saveCold: await again(() => ds('save', name, out, '--node', THERE)),
     };
   } finally {
     await rm(out, { force: true });
