@@ -67,6 +67,9 @@ export function reference(module: ModuleDescription): string {
     lines(
       'What a guest program may import beyond WASI preview 1. In C it is `libs/guest/odonata.h`, where each name begins with `odonata_` or `ODONATA_`; in AssemblyScript `libs/guest/assembly/odonata.ts`. Made by `npm run generate` from `libs/guest/module/odonata.ts`: change that, not this page.',
     ),
+    lines(
+      'The header has three functions more, which are no imports: `odonata_reserve` takes memory for a mapping, `odonata_ds_map_whole` maps the whole of an opened dataspace in such memory, and `odonata_touch_for_write` brings the pages of a range here for writing, in order and without changing a byte.',
+    ),
     lines(text(model)),
     rules.map((rule, i) => `${i + 1}. ${wrapped(text(rule), 117).join('\n   ')}`).join('\n'),
     '## Types',
