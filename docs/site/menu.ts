@@ -26,6 +26,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
           concepts: 'Pages, holders, shards',
           'a-fault': 'A fault, function by function',
           'where-a-fault-goes': 'Where a fault goes',
+          'where-a-start-goes': 'Where a start goes',
           syslink: 'Messages and routes',
         }),
         { text: 'The protocol', page: 'libs/coherency/PROTOCOL.md' },
