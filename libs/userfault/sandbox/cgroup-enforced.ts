@@ -84,13 +84,13 @@ const guest = spawn('sh', ['-c', `${WAITS}${LOOP}`], { stdio: ['pipe', 'ignore',
 ofGuests.enter('guest', guest.pid!, WIDE);
 guest.stdin!.write('\n');
 await sleep(500);
-const [top, guests] = [join(group, '..'), join(group, '../guests')];
-const [all0, guests0] = [usedUs(top), usedUs(guests)];
+const guests = group.replace(/-services$/, '-guests');
+const [services0, guests0] = [usedUs(group), usedUs(guests)];
 await sleep(3_000);
 out.cluster = {
   entered,
-  services: group.endsWith('/services'),
-  shareOfGuests: (usedUs(guests) - guests0) / (usedUs(top) - all0),
+  services: group.endsWith('-services'),
+  shareOfGuests: shareOf(usedUs(guests) - guests0, usedUs(group) - services0),
 };
 for (const child of [service, guest]) {
   child.kill('SIGKILL');
@@ -98,8 +98,14 @@ for (const child of [service, guest]) {
 }
 await ofGuests.close();
 await removeClusterCgroup(cluster);
-Object.assign(out.cluster as object, { left: existsSync(join('/sys/fs/cgroup', top)) });
+Object.assign(out.cluster as object, {
+  left: [group, guests].some((each) => existsSync(join('/sys/fs/cgroup', each))),
+});
 console.log(`ENFORCED ${JSON.stringify(out)}`);
+
+function shareOf(one: number, other: number): number {
+  return one / (one + other);
+}
 
 /** The processes that are in it still. */
 function groupOfLeft(vkernel: string): number[] {

@@ -156,8 +156,8 @@ it.runIf(process.getuid!() === 0)(
 );
 
 it.each([
-  ['of version 2', '0::/user.slice/odonata.scope\n', 'user.slice/odonata.scope', 'cpu.weight', '500'],
-  ['of version 1', '3:cpu:/ours\n0::/\n', 'cpu/ours', 'cpu.shares', '5120'],
+  ['of version 2', '0::/user.slice/odonata.scope\n', 'user.slice/odonata.scope', 'cpu.weight', '1000'],
+  ['of version 1', '3:cpu:/ours\n0::/\n', 'cpu/ours', 'cpu.shares', '10240'],
 ])(
   'services of a cluster weigh more than its guests, whose groups are beside theirs: %s',
   async (_, mine, path, file, weight) => {
@@ -167,17 +167,17 @@ it.each([
     expect(enterClusterCgroup(runtimeDir, { root, own: mine, isRoot: false, pid: 4_711 })).toBe(true);
     const top = readFileSync(join(runtimeDir, 'cgroup'), 'utf8');
     expect(top.startsWith(join(folder, 'odonata-'))).toBe(true);
-    expect(readFileSync(join(top, 'services', file), 'utf8')).toBe(weight);
-    expect(readFileSync(join(top, 'services/cgroup.procs'), 'utf8')).toBe('4711');
+    expect(readFileSync(join(`${top}-services`, file), 'utf8')).toBe(weight);
+    expect(readFileSync(join(`${top}-services`, 'cgroup.procs'), 'utf8')).toBe('4711');
     // What a service finds.
     const within = mine.replace(
       /:\/(user.*|ours)$/m,
-      `:${top.slice(root.length).replace(/^\/cpu/, '')}/services`,
+      `:${top.slice(root.length).replace(/^\/cpu/, '')}-services`,
     );
-    for (const each of ['guests/cgroup.procs', 'guests/cgroup.controllers'])
-      writeFileSync(join(top, each), 'cpu memory pids\n');
+    for (const each of ['cgroup.procs', 'cgroup.controllers'])
+      writeFileSync(join(`${top}-guests`, each), 'cpu memory pids\n');
     const found = findCgroupHome({ root, own: within, isRoot: false });
-    expect('home' in found && found.home.folders.get('cpu')).toBe(join(top, 'guests'));
+    expect('home' in found && found.home.folders.get('cpu')).toBe(`${top}-guests`);
     // A word that names something else is no reason to remove that.
     writeFileSync(join(runtimeDir, 'cgroup'), folder);
     await removeClusterCgroup(runtimeDir, { root, own: mine, isRoot: false });

@@ -18,7 +18,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const CONTROLLERS = ['memory', 'pids', 'cpu'];
@@ -63,9 +63,9 @@ export interface CgroupPlace {
 }
 
 /** The two groups of a cluster's own. */
-export const SERVICES = 'services';
-export const GUESTS = 'guests';
-const OF_CLUSTER = new RegExp(`(/odonata-[0-9a-f]{12}/)${SERVICES}$`);
+export const SERVICES = '-services';
+export const GUESTS = '-guests';
+const OF_CLUSTER = new RegExp(`(/odonata-[0-9a-f]{12})${SERVICES}$`);
 
 export function findCgroupHome({
   root = '/sys/fs/cgroup',
@@ -163,7 +163,7 @@ function cpuFiles(version: 1 | 2, cpuWeight: number, cpuMillis: number): [string
   ];
 }
 
-export function divide(folder: string, controllers: readonly Controller[]): void {
+function divide(folder: string, controllers: readonly Controller[]): void {
   const wanted = controllers.map((each) => `+${each}`).join(' ');
   writeFileSync(join(folder, 'cgroup.subtree_control'), wanted);
 }
@@ -326,6 +326,9 @@ export function removeCgroups(socketDir: string): void {
     if (basename(parent) !== nameOf(socketDir)) continue;
     for (const vkernel of foldersIn(parent)) removeFolder(join(parent, vkernel));
     removeFolder(parent);
+    // Of a cluster that lodges here, around its node's: homeWithin.
+    const around = dirname(parent);
+    if (basename(around).startsWith('odonata-')) removeFolder(around);
   }
 }
 

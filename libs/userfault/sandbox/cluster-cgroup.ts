@@ -1,18 +1,18 @@
-// One control group for what a cluster runs on this machine, so that services need not queue behind guests:
+// Two control groups for what a cluster runs on this machine, so that services need not queue behind guests:
 //
-//   <ours>/odonata-<cluster>/services    the supervisor, and all services that it starts
-//   <ours>/odonata-<cluster>/guests      the groups of virtual kernels, cgroup.ts
+//   <ours>/odonata-<cluster>-services    the supervisor, and all services that it starts
+//   <ours>/odonata-<cluster>-guests      the groups of virtual kernels, cgroup.ts
 //
-// Services weigh several times what all guests together do: whoever serves a fault has a core at once as long as services need less than
-// their part, and guests keep theirs also under a storm of faults. (Guests that are idle, cpu.idle, let services go first still more surely,
-// and share the cores among themselves far less evenly.) Beside other programs of the machine the whole counts as one group.
+// Services weigh several times what all guests together do, and what any other group does: whoever serves a fault has a core at once as
+// long as services need less than their part, and guests keep theirs also under a storm of faults. All guests of a cluster weigh as much as
+// one other group. (Guests that are idle, cpu.idle, let services go first still more surely, and share the cores among themselves far less
+// evenly.)
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type CgroupHome,
   type CgroupPlace,
-  divide,
   findCgroupHome,
   foldersIn,
   GUESTS,
@@ -23,7 +23,7 @@ import {
 } from './cgroup.ts';
 
 /** Of services, in hundredths of the weight of all guests. */
-const SERVICES_WEIGHT = 500;
+const SERVICES_WEIGHT = 1000;
 const LIST = 'cgroup';
 /** The last threads of what was killed leave a moment after it is gone. */
 const LEAVE_TURNS = 50;
@@ -39,26 +39,26 @@ export function enterClusterCgroup(runtimeDir: string, place?: CgroupPlace): boo
   const cpu = 'home' in found && found.home.folders.get('cpu');
   if (!cpu) return false;
   const top = join(cpu, nameOf(runtimeDir));
-  const { home } = found;
   try {
     // Whoever clears up after us may find other homes than we do.
     writeFileSync(join(runtimeDir, LIST), top, { mode: 0o600 });
-    for (const name of [SERVICES, GUESTS]) mkdirSync(join(top, name), { recursive: true });
-    if (home.version === 2) divide(top, [...home.folders.keys()]);
-    weigh(home, top);
-    writeFileSync(join(top, SERVICES, 'cgroup.procs'), String(place?.pid ?? process.pid));
+    for (const folder of groupsOf(top)) mkdirSync(folder, { recursive: true });
+    weigh(found.home, top + SERVICES);
+    writeFileSync(join(top + SERVICES, 'cgroup.procs'), String(place?.pid ?? process.pid));
     return true;
   } catch {
     // It works all the same, only later.
-    removeTree(top);
+    groupsOf(top).forEach(removeTree);
     return false;
   }
 }
 
-function weigh({ version }: CgroupHome, top: string): void {
+const groupsOf = (top: string): string[] => [top + SERVICES, top + GUESTS];
+
+function weigh({ version }: CgroupHome, folder: string): void {
   const [file, value] =
     version === 2 ? ['cpu.weight', SERVICES_WEIGHT] : ['cpu.shares', (SERVICES_WEIGHT * 1024) / 100];
-  writeFileSync(join(top, SERVICES, String(file)), String(value));
+  writeFileSync(join(folder, String(file)), String(value));
 }
 
 /** Removes the groups of a cluster that has ended, whoever made them. Whoever asks leaves them, where it is in one. */
@@ -68,7 +68,7 @@ export async function removeClusterCgroup(runtimeDir: string, place?: CgroupPlac
   if (top === undefined || basename(top) !== nameOf(runtimeDir)) return;
   for (let turn = 0; turn < LEAVE_TURNS; turn++) {
     if (isWithin(top)) leave(top);
-    if (removeTree(top)) break;
+    if (groupsOf(top).map(removeTree).every(Boolean)) break;
     await delay(LEAVE_MS);
   }
   rmSync(join(runtimeDir, LIST), { force: true });
@@ -85,7 +85,7 @@ function listed(runtimeDir: string, place?: CgroupPlace): string | undefined {
 }
 
 const isWithin = (top: string): boolean =>
-  [ownPath('cpu'), ownPath('')].some((path) => path.split('/').includes(basename(top)));
+  [ownPath('cpu'), ownPath('')].some((path) => path.split('/').includes(basename(top) + SERVICES));
 
 /** To where the group is; a group of version 2 that is divided takes nobody in, but for the one of all. */
 function leave(top: string): void {

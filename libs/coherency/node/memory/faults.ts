@@ -192,15 +192,14 @@ export class Faults<M extends Mapping, B> {
     if (wanted.length > 0) this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
   }
 
-  /** What is missing of the block of a page, but for what goes back and forth. */
-  private bringBlock({ id, contested, prediction }: NodeDataspace<M, B>, entry: M, page: number): void {
+  /** What is missing of the block of a page. */
+  private bringBlock({ id, dense, prediction }: NodeDataspace<M, B>, entry: M, page: number): void {
+    dense.brought(page);
     const first = page - (page % DENSE_BLOCK_PAGES);
     const end = Math.min(entry.endPage, first + DENSE_BLOCK_PAGES);
     const missing: number[] = [];
     for (let each = first; each < end; each++)
-      if (each !== page && !contested.has(each) && !mayRead(this.context.holder.state(id, each))) {
-        missing.push(each);
-      }
+      if (each !== page && !mayRead(this.context.holder.state(id, each))) missing.push(each);
     if (missing.length < DENSE_MISSING_LEAST) return;
     for (const each of missing) prediction.read(each);
     const wanted = spansOf(missing).map((run) => ({ ...run, neededPages: run.pageCount }));

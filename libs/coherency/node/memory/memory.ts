@@ -386,7 +386,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
 
   /** Of a long run the last pages: who lost all of it reads them in order, if at all. */
   protected rememberLost(
-    { id, lostLately, prediction }: NodeDataspace<M, B>,
+    { id, dense, lostLately, prediction }: NodeDataspace<M, B>,
     { firstPage, pageCount }: PageRun,
   ): void {
     for (
@@ -394,7 +394,10 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
       page < firstPage + pageCount;
       page++
     )
-      if (prediction.isOnlyRead(page) && this.home.hasMapped(id, page)) lostLately.lost(page);
+      if (prediction.isOnlyRead(page)) {
+        if (this.home.hasMapped(id, page)) lostLately.lost(page);
+        else dense.lostUnused(page);
+      }
   }
 
   /** No virtual kernel writes the pages any more, before they are read, sent or dropped. */

@@ -53,17 +53,34 @@ test('after some faults at random the rest of a block is asked for, once', () =>
   expect(STRAY.slice(DENSE_FAULTS).flatMap((page) => along(fault(page + DENSE_BLOCK_PAGES)))).toEqual([]);
 });
 
-test('nothing is asked for by writes, and none of what others wrote a moment ago', () => {
+test('nothing is asked for by writes', () => {
   const writer = reader();
   expect(STRAY.flatMap((page) => along(writer.fault(page, true)))).toEqual([]);
+});
 
+test('a table that is written anew comes by blocks again', () => {
   const { fault, lose } = reader();
-  fault(25);
-  lose(25);
-  const rest = STRAY.slice(0, DENSE_FAULTS - 1).flatMap((page) => along(fault(page)));
-  expect(rest.length).toBeGreaterThan(DENSE_BLOCK_PAGES / 2);
-  // It came along as what was lost lately, with the first of these faults.
-  expect(rest.filter((page) => page === 25)).toHaveLength(1);
+  for (let time = 0; time < 3; time++) {
+    const asked = STRAY.slice(0, DENSE_FAULTS).map((page) => along(fault(page)));
+    expect(new Set(asked.at(-1)).size).toBeGreaterThan(DENSE_BLOCK_PAGES / 2);
+    for (const page of STRAY.slice(0, DENSE_FAULTS)) lose(page);
+  }
+});
+
+test('what was brought and lost unused makes the next time dearer', () => {
+  const dense = new DenseBlocks();
+  const faults = (): number => {
+    for (let count = 1; ; count++)
+      if (dense.fault(0)) {
+        dense.brought(0);
+        return count;
+      }
+  };
+  expect(faults()).toBe(DENSE_FAULTS);
+  for (let page = 0; page < DENSE_BLOCK_PAGES / 4; page++) dense.lostUnused(page);
+  expect(faults()).toBe(DENSE_FAULTS);
+  for (let page = 0; page < DENSE_BLOCK_PAGES; page++) dense.lostUnused(page);
+  expect(faults()).toBe(4 * DENSE_FAULTS);
 });
 
 test('it remembers so many blocks', () => {
@@ -76,5 +93,6 @@ test('it remembers so many blocks', () => {
   // The one that was touched longest ago is forgotten at each step.
   expect(all()).toEqual([]);
   for (let i = 0; i < DENSE_FAULTS; i++) dense.fault(0);
+  dense.brought(0);
   expect(dense.fault(0)).toBe(false);
 });

@@ -2,29 +2,58 @@
 // a fault. So after some faults in one block all that is missing of it is asked for together, as needed: also what others may write, from
 // which a mere guess takes nothing (PROTOCOL.md, "Neighbours of what is asked for").
 //
-//   only reads far from each other count   runs have windows, and what is written stays with who writes it
-//   once a block                           what others write there takes a page away again; then its faults are of that, and lost-lately.ts
-//                                          brings it back: at worst one ask is in vain, of ten pages for each that was used
+//   only reads of no run count   runs have windows, and what is written stays with who writes it
+//   where much is missing        of a page here and there that others wrote the next fault brings it back (lost-lately.ts)
+//   what is lost unused          counts against its block: it takes four times as many faults the next time
+//
+// So a table that is filled anew comes by blocks again, and one that others write faster than it is read here does not.
 
 /** One message's worth of pages. */
 export const DENSE_BLOCK_PAGES = 64;
+export const DENSE_FAULTS = 6;
 /** Fewer come by their faults soon enough. */
 export const DENSE_MISSING_LEAST = 16;
-export const DENSE_FAULTS = 6;
 /** Of one dataspace; 1 GiB of it. */
 export const DENSE_BLOCKS_MAX = 4096;
+/** So many that were brought and lost unused are a wrong guess. */
+const UNUSED_MOST = DENSE_BLOCK_PAGES / 2;
+const DEARER = 4;
+const FAULTS_MOST = 6_144;
+
+interface Block {
+  /** Since it was looked at. */
+  faults: number;
+  /** So many bring it. */
+  wanted: number;
+  /** Lost since then, and not used before. */
+  unused: number;
+}
 
 export class DenseBlocks {
-  /** Faults by block, the one that was touched last stands last. */
-  private readonly faults = new Map<number, number>();
+  /** The one that was touched last stands last. */
+  private readonly blocks = new Map<number, Block>();
 
-  /** A read fault far from the ones before. @returns whether the rest of its block is wanted */
+  /** A read fault of no run. @returns whether the rest of its block is wanted */
   fault(page: number): boolean {
-    const block = Math.floor(page / DENSE_BLOCK_PAGES);
-    const faults = Math.min(DENSE_FAULTS, this.faults.get(block) ?? 0) + 1;
-    this.faults.delete(block);
-    this.faults.set(block, faults);
-    if (this.faults.size > DENSE_BLOCKS_MAX) this.faults.delete(this.faults.keys().next().value!);
-    return faults === DENSE_FAULTS;
+    const number = Math.floor(page / DENSE_BLOCK_PAGES);
+    const block = this.blocks.get(number) ?? { faults: 0, wanted: DENSE_FAULTS, unused: 0 };
+    this.blocks.delete(number);
+    this.blocks.set(number, block);
+    if (this.blocks.size > DENSE_BLOCKS_MAX) this.blocks.delete(this.blocks.keys().next().value!);
+    return ++block.faults >= block.wanted;
+  }
+
+  /** It is looked at what is missing, and that asked for. */
+  brought(page: number): void {
+    const block = this.blocks.get(Math.floor(page / DENSE_BLOCK_PAGES));
+    if (block === undefined) return;
+    [block.faults, block.unused] = [0, 0];
+  }
+
+  /** A page went to somebody who writes it, and nobody here had used it. */
+  lostUnused(page: number): void {
+    const block = this.blocks.get(Math.floor(page / DENSE_BLOCK_PAGES));
+    if (block === undefined) return;
+    if (++block.unused === UNUSED_MOST) block.wanted = Math.min(FAULTS_MOST, block.wanted * DEARER);
   }
 }

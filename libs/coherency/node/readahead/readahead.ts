@@ -82,9 +82,10 @@ export class Readahead {
     return this.lookedFrom >= 0;
   }
 
-  /** Faults are of no run. */
+  /** The last fault is of no run, as far as is known. */
   get scattered(): boolean {
-    return !this.sequential && !this.looking && this.advised === 'normal';
+    const goesOn = this.sequential || (this.looking && this.lookedFrom !== this.lastPage);
+    return !goesOn && this.advised === 'normal';
   }
 
   /** How many pages may be mapped by one fault. */

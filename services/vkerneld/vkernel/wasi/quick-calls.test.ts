@@ -76,7 +76,18 @@ function programOn(path: string) {
 
 /** Those that are told apart, and those that a program has no business with. */
 const DESCRIPTORS = [3, 3, 3, 4, 5, 6, 7, 8, 0, 1, 9, -1];
-const PLACES = [65_536 - 512, READ_ONLY.at, READ_ONLY.at + 64, 80_000, MEMORY_BYTES - 8, 4_096, 4_096, 8_192];
+/** The first one lies over what says where to. */
+const PLACES = [
+  60,
+  65_536 - 512,
+  READ_ONLY.at,
+  READ_ONLY.at + 64,
+  80_000,
+  MEMORY_BYTES - 8,
+  4_096,
+  4_096,
+  8_192,
+];
 const LENGTHS = [0, 1, 8, 511, 4_096, 4_096, 4_096, 60_000];
 const OFFSETS = [0n, 1n, 4_096n, BigInt(FILE_BYTES) - 8n, BigInt(FILE_BYTES), -1n, 1n << 62n];
 const RESULTS = [16, 16, 16, READ_ONLY.at, MEMORY_BYTES - 2];

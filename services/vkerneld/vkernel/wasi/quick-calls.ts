@@ -45,7 +45,7 @@ const isPlainWrite = (
 ): boolean =>
   (file.flags & Fdflags.append) === 0 && !(file.counted && limits?.countsHome) && memory.lends(at, length);
 
-/** Moves all of the buffer, or finds the end of the file. @returns how many bytes; undefined: as if nothing had been done */
+/** Writes all of the buffer, or reads what there is. @returns how many bytes; undefined: as if nothing had been done */
 function move(system: System, way: Way, file: FileDescriptor, entry: number, position: number) {
   const { memory } = system;
   const calls = ownHostCalls();
@@ -57,7 +57,8 @@ function move(system: System, way: Way, file: FileDescriptor, entry: number, pos
   if (way === 'write' && !isPlainWrite(system, file, at, length)) return undefined;
   const address = memory.addressOf(at, length, calls.addressOf);
   const moved = calls[way](file.host, address, length, position);
-  return moved === length || (moved === 0 && way === 'read') ? moved : undefined;
+  // A read may have changed what said where to: it is not done again.
+  return moved === length || (moved >= 0 && way === 'read') ? moved : undefined;
 }
 
 function clock(system: System, usual: GuestFunction): GuestFunction {
