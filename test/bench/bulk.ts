@@ -139,16 +139,16 @@ async function repeat(setting: Setting, mib: number, file: string): Promise<Repe
     return { mbPerS, cpuUs };
   };
   // A file that is there would be replaced, which ext4 writes to the disk first.
-  const again = async <T>(save: () => Promise<T>): Promise<T> => {
+  const saveAnew = async (node: string): Promise<Moved> => {
     await rm(out, { force: true });
-    return save();
+    return ds('save', name, out, '--node', node);
   };
   try {
     return {
       raw: await timed(() => rawStream(setting, mib * MIB, MESSAGE_BYTES)),
       load: await ds('load', name, file, '--node', HERE),
-      save: await ds('save', name, out, '--node', HERE),
-      saveCold: await again(() => ds('save', name, out, '--node', THERE)),
+      save: await saveAnew(HERE),
+      saveCold: await saveAnew(THERE),
     };
   } finally {
     await rm(out, { force: true });

@@ -1,4 +1,4 @@
-// A table that one node has written, and that another one begins to read at random, again and again: what policies of neighbours are for.
+// A table that one node has written, and that another one begins to read at random: what policies of neighbours are for.
 import { type Figure, judge, round, verdictCells } from './figure.ts';
 import { runGuest } from './guest-run.ts';
 import { columns, type ResultTable, type Setting } from './part.ts';
@@ -6,7 +6,7 @@ import { median } from './samples.ts';
 import { freshName, removeDataspace } from './shared-memory.ts';
 
 const [WRITER, READER] = ['node1', 'node2'];
-/** The first one of a table that is new. */
+/** Each of a table that is new. */
 const ROUNDS = 5;
 /** Of the table, of 64 bytes each. */
 const PAGES = Math.ceil((100_000 * 64) / 4096);

@@ -2,8 +2,9 @@
 //
 //   fault -> may it be used?  yes: mapped, the guest wakes; its neighbours follow when it runs again
 //                             no:  a frame is kept, the page is asked for, the fault waits -> ready: from the start
-import { type AccessMode, mayRead, mayWrite, spansOf } from '../../page.ts';
+import { type AccessMode, mayRead, mayWrite, type PageSpan, spansOf } from '../../page.ts';
 import { DENSE_BLOCK_PAGES, DENSE_MISSING_LEAST } from '../readahead/dense-blocks.ts';
+import type { WritePrediction } from '../readahead/write-prediction.ts';
 import type { MemoryContext } from './memory-context.ts';
 import type { Ahead, EventOf } from './memory-messages.ts';
 import type { NodeDataspace } from './node-dataspace.ts';
@@ -186,24 +187,25 @@ export class Faults<M extends Mapping, B> {
   /** What was read here and lost comes along with what is read now. */
   protected bringLost({ lostLately, prediction }: NodeDataspace<M, B>, entry: M): void {
     if (lostLately.size === 0) return;
-    const wanted = lostLately.take(entry.endPage).map((run) => ({ ...run, neededPages: run.pageCount }));
+    this.bring(prediction, entry, lostLately.take(entry.endPage));
+  }
+
+  /** To be read, and needed. */
+  private bring(prediction: WritePrediction, entry: M, runs: readonly PageSpan[]): void {
+    const wanted = runs.map((run) => ({ ...run, neededPages: run.pageCount }));
     for (const { firstPage, pageCount } of wanted)
       for (let page = firstPage; page < firstPage + pageCount; page++) prediction.read(page);
     if (wanted.length > 0) this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
   }
 
   /** What is missing of the block of a page. */
-  private bringBlock({ id, dense, prediction }: NodeDataspace<M, B>, entry: M, page: number): void {
-    dense.brought(page);
+  private bringBlock({ id, prediction }: NodeDataspace<M, B>, entry: M, page: number): void {
     const first = page - (page % DENSE_BLOCK_PAGES);
     const end = Math.min(entry.endPage, first + DENSE_BLOCK_PAGES);
     const missing: number[] = [];
     for (let each = first; each < end; each++)
       if (each !== page && !mayRead(this.context.holder.state(id, each))) missing.push(each);
-    if (missing.length < DENSE_MISSING_LEAST) return;
-    for (const each of missing) prediction.read(each);
-    const wanted = spansOf(missing).map((run) => ({ ...run, neededPages: run.pageCount }));
-    this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
+    if (missing.length >= DENSE_MISSING_LEAST) this.bring(prediction, entry, spansOf(missing));
   }
 
   /** What nobody waits for yet comes where there is room. */

@@ -70,11 +70,7 @@ test('a table that is written anew comes by blocks again', () => {
 test('what was brought and lost unused makes the next time dearer', () => {
   const dense = new DenseBlocks();
   const faults = (): number => {
-    for (let count = 1; ; count++)
-      if (dense.fault(0)) {
-        dense.brought(0);
-        return count;
-      }
+    for (let count = 1; ; count++) if (dense.fault(0)) return count;
   };
   expect(faults()).toBe(DENSE_FAULTS);
   for (let page = 0; page < DENSE_BLOCK_PAGES / 4; page++) dense.lostUnused(page);
@@ -93,6 +89,5 @@ test('it remembers so many blocks', () => {
   // The one that was touched longest ago is forgotten at each step.
   expect(all()).toEqual([]);
   for (let i = 0; i < DENSE_FAULTS; i++) dense.fault(0);
-  dense.brought(0);
   expect(dense.fault(0)).toBe(false);
 });

@@ -40,14 +40,9 @@ export class DenseBlocks {
     this.blocks.delete(number);
     this.blocks.set(number, block);
     if (this.blocks.size > DENSE_BLOCKS_MAX) this.blocks.delete(this.blocks.keys().next().value!);
-    return ++block.faults >= block.wanted;
-  }
-
-  /** It is looked at what is missing, and that asked for. */
-  brought(page: number): void {
-    const block = this.blocks.get(Math.floor(page / DENSE_BLOCK_PAGES));
-    if (block === undefined) return;
+    if (++block.faults < block.wanted) return false;
     [block.faults, block.unused] = [0, 0];
+    return true;
   }
 
   /** A page went to somebody who writes it, and nobody here had used it. */
