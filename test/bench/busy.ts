@@ -36,7 +36,7 @@ export const busy: Part = {
   async run(setting) {
     const nodes = (await setting.to.nodes()).map(({ name }) => name);
     const rounds = setting.quick ? 1 : ROUNDS;
-    const all = scenes(setting, setting.quick ? QUICK_ACCESSES : ACCESSES).filter(({ kind }) =>
+    const all = scenes(setting, { accesses: setting.quick ? QUICK_ACCESSES : ACCESSES }).filter(({ kind }) =>
       SCENES.includes(kind.name),
     );
     // What runs for the first times is not compiled.

@@ -21,6 +21,8 @@ export interface Member {
   readonly after: Readonly<Record<number, Hop | null>>;
   /** Of the member that begins. */
   readonly first?: Hop;
+  /** What it computes before each round that counts; 0: the next one begins as soon as one is over. */
+  readonly computeUs: number;
   readonly warmUp: number;
   readonly count: number;
 }
@@ -43,7 +45,7 @@ class Sender {
   }
 }
 
-const { address, after, first, warmUp, count }: Member = JSON.parse(process.argv[2]!);
+const { address, after, first, computeUs, warmUp, count }: Member = JSON.parse(process.argv[2]!);
 let roundIsOver: () => void = () => {};
 const method = { requestStream: true, responseStream: true } as const;
 const bytes = {
@@ -77,17 +79,27 @@ server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error) => {
 const lines = createInterface(process.stdin);
 lines.on('close', () => process.exit(0));
 
-async function rounds(sender: Sender, count: number): Promise<number[]> {
+let computed = 0;
+
+function compute(us: number): void {
+  for (const until = performance.now() + us / 1000; performance.now() < until; )
+    for (let i = 0; i < 10_000; i++) computed = (Math.imul(computed, 1664525) + 1013904223) | 0;
+}
+
+async function rounds(sender: Sender, count: number, computeUs: number): Promise<number[]> {
   const samplesNs: number[] = [];
   await new Promise<void>((resolve) => {
     let sentNs = 0n;
     const begin = (): void => {
+      if (computeUs > 0) compute(computeUs);
       sentNs = process.hrtime.bigint();
       sender.send();
     };
     roundIsOver = () => {
       samplesNs.push(Number(process.hrtime.bigint() - sentNs));
       if (samplesNs.length === count) resolve();
+      // What it has sent goes out first.
+      else if (computeUs > 0) setImmediate(begin);
       else begin();
     };
     begin();
@@ -98,10 +110,10 @@ async function rounds(sender: Sender, count: number): Promise<number[]> {
 if (first !== undefined) {
   await once(lines, 'line');
   const sender = new Sender(first);
-  await rounds(sender, warmUp);
+  await rounds(sender, warmUp, 0);
   console.log('warm');
   await once(lines, 'line');
-  const samplesNs = await rounds(sender, count);
+  const samplesNs = await rounds(sender, count, computeUs);
   assert.equal(samplesNs.length, count);
   console.log(JSON.stringify(samplesNs));
 }

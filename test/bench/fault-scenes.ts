@@ -43,14 +43,19 @@ export interface Scene {
   touch(name: string): (string | number)[];
 }
 
-/** @param accesses of each round, but for private memory */
+/** The accesses of each round, but for private memory, and what the program computes before each of them. */
+interface Pace {
+  accesses: number;
+  computeUs: number;
+}
+
 export function scenes(
   setting: Setting,
-  accesses: number = setting.quick ? QUICK_ACCESSES : ACCESSES,
+  { accesses = setting.quick ? QUICK_ACCESSES : ACCESSES, computeUs = 0 }: Partial<Pace> = {},
 ): Scene[] {
   const pages = accesses * STRIDE_PAGES;
   const stride = `stride=${STRIDE_PAGES}`;
-  const counted = ['--count', accesses, '--raw', '--wait'];
+  const counted = ['--count', accesses, '--raw', '--wait', '--compute-us', computeUs];
   const bytes = pages * PAGE_BYTES;
   const read = (name: string) => [name, pages, 'read', stride, ...counted];
   const write = (name: string) => [name, pages, 'write', stride, '--read-first', ...counted];

@@ -37,7 +37,7 @@ export async function timelines(setting: Setting): Promise<{ table: ResultTable;
     await withCluster(options, async (to) => {
       const here = { ...setting, to };
       const nodes = (await to.nodes()).map(({ name }) => name);
-      const all = scenes(here, quick ? QUICK_ACCESSES : ACCESSES);
+      const all = scenes(here, { accesses: quick ? QUICK_ACCESSES : ACCESSES });
       for (const kind of KINDS) {
         const scene = all.find((each) => each.kind.name === kind)!;
         progress(`${kind}: the way of single faults`);

@@ -10,6 +10,7 @@ import { firstFaultsTable, presentFaults } from './fault-report.ts';
 import type { FaultResult } from './fault-result.ts';
 import { play, scenes } from './fault-scenes.ts';
 import type { Part } from './part.ts';
+import { rareFaults, rareTable } from './rare-faults.ts';
 import { chainTable, rawChains } from './raw-chain.ts';
 
 /** A path that runs for the first times is not compiled. */
@@ -39,12 +40,13 @@ export const faults: Part = {
     }
     await yardstick.measure('after');
     const chains = await rawChains(setting);
+    const rare = await rareFaults(setting, nodes);
     const echo = yardstick.result();
     const presented = presentFaults(results, echo);
     const bounds = chainTable(chains, results, echo.echo.unix.p50Us);
     const first = fresh.length > 0 ? [firstFaultsTable(fresh)] : [];
-    const tables = [...presented.tables, bounds, ...first];
-    const measured = { ...presented.measured, chains, fresh };
+    const tables = [...presented.tables, bounds, rareTable(rare, { faults: results, chains }), ...first];
+    const measured = { ...presented.measured, chains, rare, fresh };
     if (!setting.profile) return { ...presented, tables, measured };
     const detail = await faultDetail(setting, all, nodes);
     return {

@@ -110,7 +110,7 @@ function measures({ quick }: Setting): Measure[] {
   const fault =
     (kind: string) =>
     async (setting: Setting): Promise<Sample> => {
-      const scene = scenes(setting, quick ? QUICK_ACCESSES : ACCESSES).find(
+      const scene = scenes(setting, { accesses: quick ? QUICK_ACCESSES : ACCESSES }).find(
         ({ kind: { name } }) => name === kind,
       )!;
       const { guest, cpuUs } = await play(setting, scene, ['node1', 'node2']);

@@ -34,9 +34,9 @@ interface Program {
 const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);
 /** What others than the first one have of so many bytes. */
 const othersShare = (bytes: number, members: number): number => (pagesOf(bytes) * (members - 1)) / members;
-/** Rows that neighbours copy of each other: 16 on both sides of each border, every 16 rounds. */
+/** Rows that neighbours copy of each other: one on both sides of each border for each round, many at a time. */
 const borders = (rowBytes: number, rounds: number, members: number): number =>
-  (rounds / 16) * 2 * (members - 1) * 16 * pagesOf(rowBytes);
+  rounds * 2 * (members - 1) * pagesOf(rowBytes);
 
 const PROGRAMS: readonly Program[] = [
   {

@@ -40,20 +40,33 @@ export interface ChainResult extends Latency {
   messages: number;
   /** Of all processes, for one round, in us. */
   cpuUs: number;
+  /** Of all but the one that begins. */
+  servicesUs: number;
 }
 
-export async function rawChains(setting: Setting): Promise<ChainResult[]> {
+/** So many rounds, and what the one that begins computes before each. */
+export interface Rounds {
+  readonly count: number;
+  readonly computeUs: number;
+}
+
+export async function rawChains(setting: Setting, rounds?: Rounds): Promise<ChainResult[]> {
   const results: ChainResult[] = [];
   for (const name of Object.keys(CHAINS) as ChainName[]) {
     setting.progress(`plain grpc-js, ${name}`);
-    results.push(await run(setting, name));
+    results.push(await run(setting, name, rounds));
   }
   return results;
 }
 
-async function run({ folder, signal, quick }: Setting, name: ChainName): Promise<ChainResult> {
+async function run(
+  { folder, signal, quick }: Setting,
+  name: ChainName,
+  rounds: Rounds | undefined,
+): Promise<ChainResult> {
   const { members, bytes } = CHAINS[name];
-  const { warmUp, count } = quick ? QUICK : { warmUp: WARM_UP, count: COUNT };
+  const { warmUp, ...inARow } = quick ? QUICK : { warmUp: WARM_UP, count: COUNT };
+  const { count, computeUs } = rounds ?? { ...inARow, computeUs: 0 };
   const socketOf = (member: string): string => join(folder, `chain-${member}.sock`);
   const hop = (number: number): Hop | null => {
     const to = members[number + 1];
@@ -65,7 +78,7 @@ async function run({ folder, signal, quick }: Setting, name: ChainName): Promise
       members.flatMap((each, i) => (each === member && i > 0 ? [[i - 1, hop(i)]] : [])),
     );
     const first = member === members[0] ? { first: hop(0)! } : {};
-    const about: Member = { address: `unix:${socketOf(member)}`, after, ...first, warmUp, count };
+    const about: Member = { address: `unix:${socketOf(member)}`, after, ...first, computeUs, warmUp, count };
     const child = spawn(process.execPath, [PEER, JSON.stringify(about)], {
       stdio: ['pipe', 'pipe', 'inherit'],
       signal,
@@ -90,7 +103,8 @@ async function run({ folder, signal, quick }: Setting, name: ChainName): Promise
     const samplesNs = JSON.parse(await said(guest!)) as number[];
     const used = cpuBetween(before, cpuTimes(pids));
     const cpuUs = [...used.values()].reduce((sum, { usedUs }) => sum + usedUs, 0) / count;
-    return { name, messages: bytes.length, cpuUs, ...latencyOf(samplesNs) };
+    const servicesUs = cpuUs - used.get(members[0])!.usedUs / count;
+    return { name, messages: bytes.length, cpuUs, servicesUs, ...latencyOf(samplesNs) };
   } finally {
     for (const { child } of running) child.stdin!.end();
     await Promise.all(running.map(({ gone }) => gone));

@@ -47,7 +47,7 @@ function measures({ quick }: Setting): Measure[] {
   const fault = (kind: string, most?: Measure['most']): Measure => ({
     ...{ name: `fault, ${kind}, p50`, unit: 'us', ...(most && { most }) },
     async of(setting) {
-      const scene = scenes(setting, quick ? QUICK_ACCESSES : ACCESSES).find(
+      const scene = scenes(setting, { accesses: quick ? QUICK_ACCESSES : ACCESSES }).find(
         ({ kind: { name } }) => name === kind,
       )!;
       return (await play(setting, scene, ['node1', 'node2'])).guest.p50Us;

@@ -2,7 +2,7 @@
  * touch: what a fault costs.  Accesses one word in each of PAGES pages of a dataspace and times each access.
  *
  *   touch DS PAGES read|write|add ORDER [--first P] [--size BYTES] [--value V] [--rounds N] [--count N] [--read-first]
- *         [--wait] [--linger] [--raw]
+ *         [--wait] [--linger] [--raw] [--compute-us N]
  *
  *   read   a plain load               add   an atomic addition of V (default 1)
  *   write  a plain store of V         ORDER seq, random or stride=N (every N-th page, then the next ones)
@@ -12,7 +12,7 @@
  * the pages N times and prints a line for each round: the second is that of resident pages.  --raw adds "raw":[ns,…]
  * in the order of access.  --count N stops after the first N accesses of the order.  --read-first reads the same pages
  * before, untimed: writes then find them mapped read-only.  --wait prints {"ready":true} before the first timed access
- * and goes on at the first byte of standard input; --linger keeps the mapping, after the output, until that ends.  Use
+ * and goes on at the first byte of standard input; --linger keeps the mapping, after the output, until that ends.  --compute-us N computes so long before each access.  Use
  * --size to create the dataspace, else it must exist.  DS may be -: private memory, never touched.
  */
 #include "guest.h"
@@ -52,10 +52,18 @@ static uint32_t *order_pages(const char *order, uint32_t pages) {
   return list;
 }
 
+static volatile uint64_t computed;
+
+static void compute(uint64_t us) {
+  for (uint64_t until_ns = now_ns() + us * 1000; us > 0 && now_ns() < until_ns;)
+    for (int i = 0; i < 10000; i++) computed = computed * 6364136223846793005u + 1442695040888963407u;
+}
+
 int main(int argc, char **argv) {
   uint64_t first = number_option(&argc, argv, "--first", 0), size = number_option(&argc, argv, "--size", 0);
   uint64_t value = number_option(&argc, argv, "--value", 1), rounds = number_option(&argc, argv, "--rounds", 1);
   uint64_t count = number_option(&argc, argv, "--count", UINT64_MAX);
+  uint64_t compute_us = number_option(&argc, argv, "--compute-us", 0);
   bool raw = take_option(&argc, argv, "--raw", false) != NULL;
   bool read_first = take_option(&argc, argv, "--read-first", false) != NULL;
   bool wait = take_option(&argc, argv, "--wait", false) != NULL;
@@ -93,6 +101,7 @@ int main(int argc, char **argv) {
     uint64_t sum = 0;
     for (uint64_t i = 0; i < count; i++) {
       volatile uint32_t *word = (volatile uint32_t *)(shared.base + (first + order[i]) * ODONATA_PAGE);
+      compute(compute_us);
       uint64_t begin_ns = now_ns();
       if (access == 'r') sum += *word;
       else if (access == 'w') *word = (uint32_t)value;

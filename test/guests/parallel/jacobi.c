@@ -1,30 +1,33 @@
 /*
  * jacobi: heat in a square whose upper edge is hot; each member has rows of one shared grid, and a grid of its own for
- * every second round.  The rows of its neighbours which it needs are copied once for DEPTH rounds, that many of them, and
+ * every second round.  The rows of its neighbours which it needs are copied once for some rounds, that many of them, and
  * computed along: so little moves often, and nothing for each round.
  *
  *   jacobi DS MEMBER MEMBERS float|double N ROUNDS
  *
  *        own rows of the neighbour above        they write these, 64 pages at most
- *        begin - DEPTH .. begin                 copied from there; a row less of them is right after each round
+ *        begin - depth .. begin                 copied from there; a row less of them is right after each round
  *        begin .. end                           own: shared, written by nobody else
- *        end .. end + DEPTH                     copied from below
+ *        end .. end + depth                     copied from below
  */
 #include "parallel.h"
 
-/* Even: then it is the shared grid that is right when rows are copied. */
-enum { DEPTH = 16 };
+/* What is copied comes in one exchange: so long a run goes back and forth as it is. */
+enum { RUN_BYTES = 64 * PAGE, DEPTH_MAX = 32 };
 
 struct band {
   struct part own, kept; /* rows that it writes; and with those of its neighbours that it copies */
+  uint64_t depth;        /* rows that are copied of each; even: then it is the shared grid that is right */
 };
 
-static struct band band_of(const struct team *team, uint64_t n) {
+static struct band band_of(const struct team *team, uint64_t n, uint64_t row) {
   struct part rows = share_of(team, n - 2);
-  struct band band = {.own = {rows.begin + 1, rows.end + 1}};
-  if (team->members > 1 && (n - 2) / team->members < DEPTH) die(EXIT_USAGE, "N: %d rows for each member", DEPTH);
-  band.kept.begin = team->member == 0 ? 0 : band.own.begin - DEPTH;
-  band.kept.end = team->member == team->members - 1 ? n : band.own.end + DEPTH;
+  uint64_t depth = RUN_BYTES / row, most = (n - 2) / team->members;
+  if (most > DEPTH_MAX) most = DEPTH_MAX;
+  struct band band = {.own = {rows.begin + 1, rows.end + 1}, .depth = (depth < most ? depth : most) / 2 * 2};
+  if (band.depth == 0) die(EXIT_USAGE, "N: two rows or more for each member, of %d bytes at most", RUN_BYTES / 2);
+  band.kept.begin = team->member == 0 ? 0 : band.own.begin - band.depth;
+  band.kept.end = team->member == team->members - 1 ? n : band.own.end + band.depth;
   return band;
 }
 
@@ -68,16 +71,17 @@ static void *allocate(uint64_t bytes) {
   static uint64_t name(struct team *team, uint64_t n, uint64_t rounds) {                                               \
     type *shared = (type *)team->base, **lines[2];                                                                     \
     const type **sources = allocate(n * sizeof(type *));                                                               \
-    struct band band = band_of(team, n);                                                                               \
+    struct band band = band_of(team, n, n * sizeof(type));                                                             \
     if (team->member == 0)                                                                                             \
       for (uint64_t i = 0; i < n * n; i++) shared[i] = i < n ? 100 : (type)(i % 3);                                    \
     await_start(team);                                                                                                 \
-    lay_out_##name(team, band, n, lines, sources);                                                                              \
+    lay_out_##name(team, band, n, lines, sources);                                                                     \
     for (uint64_t round = 0; round < rounds; round++) {                                                                \
-      uint64_t since = round % DEPTH, last = rounds - (round - since), depth = last < DEPTH ? last : DEPTH;            \
+      uint64_t since = round % band.depth, last = rounds - (round - since);                                            \
+      uint64_t depth = last < band.depth ? last : band.depth;                                                          \
       if (since == 0) {                                                                                                \
         if (round > 0) meet(team); /* All have written the rows that are copied. */                                    \
-        copy_rows_##name(band, n, lines[0], sources);                                                                     \
+        copy_rows_##name(band, n, lines[0], sources);                                                                  \
       }                                                                                                                \
       if (since == 1) meet(team); /* All have copied them: they are written now. */                                    \
       uint64_t more = depth - 1 - since;                                                                               \
