@@ -8,17 +8,23 @@ import { createInterface } from 'node:readline';
 import * as grpc from '@grpc/grpc-js';
 import { openChannel, SERVER_OPTIONS } from '@odonata/rpc/channel.ts';
 
-/** A message to another member. */
+/** A message to other members. */
 export interface Hop {
-  readonly to: string;
+  readonly to: readonly string[];
   readonly number: number;
   readonly bytes: number;
 }
 
+/** What follows once so many messages came by a hop; null: the round is over. */
+export interface Next {
+  readonly awaited: number;
+  readonly hop: Hop | null;
+}
+
 export interface Member {
   readonly address: string;
-  /** What follows what comes by a hop of that number; undefined: the round is over. */
-  readonly after: Readonly<Record<number, Hop | null>>;
+  /** By the number of the hop by which they come. */
+  readonly after: Readonly<Record<number, Next>>;
   /** Of the member that begins. */
   readonly first?: Hop;
   /** What it computes before each round that counts; 0: the next one begins as soon as one is over. */
@@ -31,17 +37,19 @@ const same = (bytes: Buffer): Buffer => bytes;
 const pathOf = (number: number): string => `/bench.Chain/Hop${number}`;
 
 class Sender {
-  readonly #call: grpc.ClientDuplexStream<Buffer, Buffer>;
+  readonly #calls: grpc.ClientDuplexStream<Buffer, Buffer>[];
   readonly #message: Buffer;
 
   constructor({ to, number, bytes }: Hop) {
-    this.#call = openChannel(to).makeBidiStreamRequest(pathOf(number), same, same);
-    this.#call.on('data', () => {}).on('error', () => {});
+    this.#calls = to.map((each) => {
+      const call = openChannel(each).makeBidiStreamRequest(pathOf(number), same, same);
+      return call.on('data', () => {}).on('error', () => {});
+    });
     this.#message = Buffer.alloc(bytes, 1);
   }
 
   send(): void {
-    this.#call.write(this.#message);
+    for (const call of this.#calls) call.write(this.#message);
   }
 }
 
@@ -56,15 +64,18 @@ const bytes = {
 };
 const definition: Record<string, grpc.MethodDefinition<Buffer, Buffer>> = {};
 const serve: Record<string, (call: grpc.ServerDuplexStream<Buffer, Buffer>) => void> = {};
-for (const [number, next] of Object.entries(after)) {
+for (const [number, { awaited, hop }] of Object.entries(after)) {
   const name = `hop${number}`;
   definition[name] = { path: pathOf(Number(number)), ...method, ...bytes };
   // Opened when the first message comes: by then all listen.
   let sender: Sender | undefined;
+  let came = 0;
   serve[name] = (call) => {
     call.on('data', () => {
-      if (next === null) return roundIsOver();
-      sender ??= new Sender(next);
+      if (++came < awaited) return;
+      came = 0;
+      if (hop === null) return roundIsOver();
+      sender ??= new Sender(hop);
       sender.send();
     });
     call.on('end', () => call.end());

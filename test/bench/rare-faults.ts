@@ -6,12 +6,14 @@ import type { FaultResult } from './fault-result.ts';
 import { play, scenes } from './fault-scenes.ts';
 import { round } from './figure.ts';
 import { columns, type ResultTable, type Setting } from './part.ts';
-import { type ChainResult, rawChains } from './raw-chain.ts';
+import { type ChainName, type ChainResult, rawChains } from './raw-chain.ts';
 
 const COMPUTE_US = 10_000;
 const ACCESSES = { whole: 300, quick: 30 };
 const STANDING_MS = { whole: 3000, quick: 300 };
+/** And of plain grpc-js, in the same order. */
 const NAMES = ['from another node, clean', 'write upgrade, 1 sharer'];
+const CHAINS: readonly ChainName[] = ['from another node', 'write upgrade, 1 sharer'];
 
 export interface RareFaults {
   readonly faults: readonly FaultResult[];
@@ -33,7 +35,7 @@ export async function rareFaults(setting: Setting, nodes: readonly string[]): Pr
       await play(setting, scene, [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length)),
     );
   }
-  const chains = await rawChains(setting, { count: accesses, computeUs: COMPUTE_US });
+  const chains = await rawChains(setting, CHAINS, { count: accesses, computeUs: COMPUTE_US });
   return { faults, chains, standing };
 }
 

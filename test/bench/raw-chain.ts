@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
-import type { Hop, Member } from './chain-peer.ts';
+import type { Hop, Member, Next } from './chain-peer.ts';
 import { cpuBetween, cpuTimes } from './cpu-time.ts';
 import type { FaultResult } from './fault-result.ts';
 import { round } from './figure.ts';
@@ -32,8 +32,17 @@ const CHAINS = {
     members: ['guest', 'pmapd', 'cohd', 'sharer', 'cohd', 'pmapd', 'guest'],
     bytes: Array<number>(6).fill(WORDS_BYTES),
   },
-} as const;
-type ChainName = keyof typeof CHAINS;
+  'write upgrade, 8 sharers': {
+    members: [
+      ...['guest', 'pmapd', 'cohd'],
+      Array.from({ length: 8 }, (_, i) => `sharer${i + 1}`),
+      ...['cohd', 'pmapd', 'guest'],
+    ],
+    bytes: Array<number>(6).fill(WORDS_BYTES),
+  },
+} satisfies Record<string, { members: readonly (string | string[])[]; bytes: readonly number[] }>;
+export type ChainName = keyof typeof CHAINS;
+const CHAIN_NAMES = Object.keys(CHAINS) as ChainName[];
 
 export interface ChainResult extends Latency {
   name: ChainName;
@@ -50,9 +59,13 @@ export interface Rounds {
   readonly computeUs: number;
 }
 
-export async function rawChains(setting: Setting, rounds?: Rounds): Promise<ChainResult[]> {
+export async function rawChains(
+  setting: Setting,
+  wanted: readonly ChainName[] = CHAIN_NAMES,
+  rounds?: Rounds,
+): Promise<ChainResult[]> {
   const results: ChainResult[] = [];
-  for (const name of Object.keys(CHAINS) as ChainName[]) {
+  for (const name of wanted) {
     setting.progress(`plain grpc-js, ${name}`);
     results.push(await run(setting, name, rounds));
   }
@@ -64,21 +77,22 @@ async function run(
   name: ChainName,
   rounds: Rounds | undefined,
 ): Promise<ChainResult> {
-  const { members, bytes } = CHAINS[name];
+  const { bytes } = CHAINS[name];
+  const members = CHAINS[name].members.map((each) => [each].flat());
   const { warmUp, ...inARow } = quick ? QUICK : { warmUp: WARM_UP, count: COUNT };
   const { count, computeUs } = rounds ?? { ...inARow, computeUs: 0 };
-  const socketOf = (member: string): string => join(folder, `chain-${member}.sock`);
+  const socketOf = (member: string): string => `unix:${join(folder, `chain-${member}.sock`)}`;
   const hop = (number: number): Hop | null => {
-    const to = members[number + 1];
-    return to === undefined ? null : { to: `unix:${socketOf(to)}`, number, bytes: bytes[number]! };
+    const to = members[number + 1]?.map(socketOf);
+    return to === undefined ? null : { to, number, bytes: bytes[number]! };
   };
-  const names = [...new Set<string>(members)];
+  const names = [...new Set(members.flat())];
   const running = names.map((member) => {
-    const after = Object.fromEntries(
-      members.flatMap((each, i) => (each === member && i > 0 ? [[i - 1, hop(i)]] : [])),
-    );
-    const first = member === members[0] ? { first: hop(0)! } : {};
-    const about: Member = { address: `unix:${socketOf(member)}`, after, ...first, computeUs, warmUp, count };
+    const after: Record<number, Next> = {};
+    for (const [i, each] of members.entries())
+      if (i > 0 && each.includes(member)) after[i - 1] = { awaited: members[i - 1]!.length, hop: hop(i) };
+    const first = member === names[0] ? { first: hop(0)! } : {};
+    const about: Member = { address: socketOf(member), after, ...first, computeUs, warmUp, count };
     const child = spawn(process.execPath, [PEER, JSON.stringify(about)], {
       stdio: ['pipe', 'pipe', 'inherit'],
       signal,
@@ -103,14 +117,17 @@ async function run(
     const samplesNs = JSON.parse(await said(guest!)) as number[];
     const used = cpuBetween(before, cpuTimes(pids));
     const cpuUs = [...used.values()].reduce((sum, { usedUs }) => sum + usedUs, 0) / count;
-    const servicesUs = cpuUs - used.get(members[0])!.usedUs / count;
-    return { name, messages: bytes.length, cpuUs, servicesUs, ...latencyOf(samplesNs) };
+    const servicesUs = cpuUs - used.get(names[0]!)!.usedUs / count;
+    return { name, messages: hopsOf(members), cpuUs, servicesUs, ...latencyOf(samplesNs) };
   } finally {
     for (const { child } of running) child.stdin!.end();
     await Promise.all(running.map(({ gone }) => gone));
-    for (const member of names) await rm(socketOf(member), { force: true });
+    for (const member of names) await rm(socketOf(member).slice('unix:'.length), { force: true });
   }
 }
+
+const hopsOf = (members: readonly string[][]): number =>
+  members.slice(1).reduce((sum, each, i) => sum + each.length * members[i]!.length, 0);
 
 /** @param echoUs of the same transport */
 export function chainTable(
