@@ -25,6 +25,8 @@ export class LossChecker {
   private readonly layout: Layout;
   private readonly nodes: readonly LosingNode[];
   private readonly mayBeLost = new Set<number>();
+  /** Apart from those: a page that begins anew by an earlier loss may be on its way, too, and comes first. */
+  private readonly lostOnItsWay = new Set<number>();
 
   constructor(layout: Layout, nodes: readonly LosingNode[]) {
     this.layout = layout;
@@ -43,7 +45,7 @@ export class LossChecker {
 
   /** Its change was under way to a holder that died. */
   onItsWay(page: number): void {
-    this.mayBeLost.add(page);
+    this.lostOnItsWay.add(page);
   }
 
   /**
@@ -70,20 +72,25 @@ export class LossChecker {
 
   /** A durable page comes from the store: what is younger is gone. */
   beginsAnew(page: number, who: string): void {
-    check(this.mayBeLost.delete(page), 'nothing is silently lost', page, () => {
-      return `${who} takes page ${page} from the store, but nobody died who had it`;
-    });
+    check(
+      this.mayBeLost.delete(page) || this.lostOnItsWay.delete(page),
+      'nothing is silently lost',
+      page,
+      () => {
+        return `${who} takes page ${page} from the store, but nobody died who had it`;
+      },
+    );
   }
 
   /** True where a page may be lost now: who looks for it in the store, and does not find it, may say so later too. */
   mayBe(page: number): boolean {
-    return this.mayBeLost.has(page);
+    return this.mayBeLost.has(page) || this.lostOnItsWay.has(page);
   }
 
   /** @param wasLost it was when it was looked for */
   failed(page: number, wasLost: boolean, who: string): void {
     this.errors++;
-    check(wasLost || this.mayBeLost.has(page), 'nothing is silently lost', page, () => {
+    check(wasLost || this.mayBe(page), 'nothing is silently lost', page, () => {
       return `${who} is told that page ${page} is LOST, but nobody died who had it`;
     });
   }
