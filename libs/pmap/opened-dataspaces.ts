@@ -1,5 +1,6 @@
 // The dataspaces that one process has open, and what it asks of them by name: opening, range locks, sync.
 import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { Code } from '@odonata/rpc/error.ts';
 import { dataspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Errno } from './errno.ts';
 import type { MemoryFile, MemoryFiles } from './memory-files.ts';
@@ -84,7 +85,8 @@ export class OpenedDataspaces {
     const before = this.opened.get(dataspace);
     if (!flags.create && sizeBytes > 0n && sizeBytes !== size) {
       file.release();
-      throw new PmapError(Errno.exist, `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`);
+      const reason = `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`;
+      throw new PmapError(Errno.inval, reason, Code.AlreadyExists);
     }
     this.opened.set(dataspace, { file, sizeBytes: size, readOnly });
     before?.file.release();

@@ -306,7 +306,7 @@ describe('dataspaces', () => {
       pages: 16,
     });
     expect(await cluster.output('node3', 'shared-counter', ['binding', 'errors'])).toBe(
-      'other size 20 missing 44 size 16384\n',
+      'other size 28 missing 44 size 16384\n',
     );
     const ids = await Promise.all(
       ['node1', 'node2', 'node2'].map((node, i) =>
