@@ -296,6 +296,10 @@ test('ds: load through one node, save through the other, list, remove', () => {
   expect(vkctlWith(bytes, 'ds', 'load', 'padded', '-', '--size', '4M', '--pad')).toMatchObject({
     stderr: expect.stringMatching(/; the other 1.6 MiB are zeros\n$/),
   });
+  expect(vkctl('ds', 'hot', 'padded')).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^padded: nothing is fought over: .+\n$/),
+  });
   expect(vkctl('ds', 'rm', 'padded').status).toBe(0);
 
   // Where what is named cannot be written, that is said of the name that was given.
