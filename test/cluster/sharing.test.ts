@@ -305,6 +305,11 @@ describe('dataspaces', () => {
       size_bytes: 65_536,
       pages: 16,
     });
+    // Any 64 bits are a time to wait.
+    for (const timeoutMs of ['-9223372036854775808', '9223372036854775807']) {
+      const lock = ['rules', '0', '0', 'exclusive', timeoutMs, '--size', '65536'];
+      expect(await cluster.output('node1', 'rangelock', lock)).toMatch(/"locked":true/);
+    }
     expect(await cluster.output('node3', 'shared-counter', ['binding', 'errors'])).toBe(
       'other size 28 missing 44 size 16384\n',
     );

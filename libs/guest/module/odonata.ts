@@ -281,7 +281,11 @@ export const odonata = {
         { name: 'begin', type: 'i64', doc: 'the first byte' },
         { name: 'end_inclusive', type: 'i64', doc: 'the last byte' },
         { name: 'mode', type: 'i32', doc: 'of LOCK_' },
-        { name: 'timeout_ms', type: 'i64', doc: 'below 0 waits for ever, 0 only tries' },
+        {
+          name: 'timeout_ms',
+          type: 'i64',
+          doc: 'whatever is below 0 waits for ever, 0 only tries; no number is too large',
+        },
       ],
       result: 'errno',
       errors: {
@@ -322,7 +326,11 @@ export const odonata = {
           type: 'u64',
           doc: 'how many generations of this barrier the process has passed',
         },
-        { name: 'timeout_ms', type: 'i64', doc: 'below 0 waits for ever, 0 only tries' },
+        {
+          name: 'timeout_ms',
+          type: 'i64',
+          doc: 'whatever is below 0 waits for ever, 0 only tries; no number is too large',
+        },
       ],
       result: 'errno',
       errors: {
