@@ -49,7 +49,12 @@ export interface Loaded {
   bytes: number;
   /** That carried it. */
   node: string;
+  /** What it has beyond them; undefined: nobody may say. */
+  rest?: { bytes: number; holds: Rest } | undefined;
 }
+
+/** Zeros where it was made, or made anew; else what it held before. */
+export type Rest = 'before' | 'zeros';
 
 export interface ByteRange {
   offset: bigint;
@@ -137,7 +142,11 @@ export class Dataspaces {
     const lengthBytes = options.lengthBytes ?? (bytes instanceof Uint8Array ? bytes.length : undefined);
     const signal = this.#signal(options.signal);
     const node = await this.#node({ ...options, signal });
-    const sizeBytes = options.sizeBytes ?? (await this.#sizeToMake(name, lengthBytes, signal));
+    const there = await this.#there(name, signal).catch((error) => {
+      if (options.sizeBytes === undefined) throw error;
+      return 'unknown' as const;
+    });
+    const sizeBytes = options.sizeBytes ?? sizeToMake(name, there, lengthBytes);
     const { onProgress, mode, group } = options;
     const about = { name, sizeBytes, loadBytes: lengthBytes, mode, group };
     let begun = 0n;
@@ -146,7 +155,8 @@ export class Dataspaces {
     };
     const load = { ...about, bytes: source, onProgress, onBegun, signal };
     try {
-      return { bytes: await loadDataspace(this.#to, node, load), node };
+      const loadedBytes = await loadDataspace(this.#to, node, load);
+      return { bytes: loadedBytes, node, rest: restOf(there, sizeBytes, loadedBytes) };
     } catch (error) {
       if (begun !== 0n) await this.#removeHalf(name, begun);
       throw error;
@@ -244,19 +254,12 @@ export class Dataspaces {
     });
   }
 
-  /** 0 where the dataspace exists: it keeps its size, unless an earlier load made it and broke off. */
-  async #sizeToMake(
-    name: string,
-    lengthBytes: number | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
+  async #there(name: string, signal: AbortSignal | undefined): Promise<Dataspace | undefined> {
     try {
-      return (await this.#record(name, signal))?.load?.made ? (lengthBytes ?? 0) : 0;
-    } catch (cause) {
-      if (!RpcError.is(cause, Code.NotFound)) throw cause;
-      if (lengthBytes !== undefined) return lengthBytes;
-      const what = `no dataspace "${name}", and no size to make it with`;
-      throw clientError(Code.NotFound, 'NO_SIZE', { dataspace: name }, what, { cause });
+      return await this.#record(name, signal);
+    } catch (error) {
+      if (RpcError.is(error, Code.NotFound)) return undefined;
+      throw error;
     }
   }
 
@@ -282,6 +285,27 @@ export class Dataspaces {
       }
     }
   }
+}
+
+/** 0 where the dataspace exists: it keeps its size, unless an earlier load made it and broke off. */
+function sizeToMake(name: string, there: Dataspace | undefined | 'unknown', lengthBytes?: number): number {
+  if (there === 'unknown') return 0;
+  if (there !== undefined) return there.load?.made ? (lengthBytes ?? 0) : 0;
+  if (lengthBytes !== undefined) return lengthBytes;
+  const what = `no dataspace "${name}", and no size to make it with`;
+  throw clientError(Code.NotFound, 'NO_SIZE', { dataspace: name }, what);
+}
+
+/** @param there before the load */
+function restOf(
+  there: Dataspace | undefined | 'unknown',
+  sizeBytes: number,
+  loadedBytes: number,
+): Loaded['rest'] {
+  if (there === 'unknown') return undefined;
+  const kept = there !== undefined && there.load?.made !== true;
+  const whole = kept ? Number(there.sizeBytes) : sizeBytes || Number(there?.sizeBytes ?? 0);
+  return { bytes: Math.max(0, whole - loadedBytes), holds: kept ? 'before' : 'zeros' };
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

@@ -47,10 +47,10 @@ enum {
   ODONATA_ECHILD = 12,       /* wait: there is no such child */
   ODONATA_EDEADLK = 16,      /* lock: waiting would never end */
   ODONATA_EDQUOT = 19,       /* ds_open: its user owns as many dataspaces as they may */
-  ODONATA_EEXIST = 20,       /* ds_open: exists with another size, or EXCLUSIVE was asked */
+  ODONATA_EEXIST = 20,       /* ds_open: it exists, and EXCLUSIVE was asked */
   ODONATA_EINTR = 27,        /* a signal came, and its handler ran */
   ODONATA_EFAULT = 21,       /* a pointer outside linear memory */
-  ODONATA_EINVAL = 28,       /* unaligned, empty or out of range */
+  ODONATA_EINVAL = 28,       /* unaligned, empty or out of range; ds_open: it exists with another size */
   ODONATA_ENOENT = 44,       /* ds_open: no dataspace of that name, and CREATE was not asked */
   ODONATA_ENOMEM = 48,       /* over a quota */
   ODONATA_EOWNERDEAD = 62,   /* barrier: a member died */
@@ -65,7 +65,7 @@ enum {
 enum {
   ODONATA_OPEN_CREATE = 1,    /* make it where it is missing */
   ODONATA_OPEN_EXCLUSIVE = 2, /* with CREATE: fail with EEXIST where it is there */
-  ODONATA_OPEN_DURABLE = 4,   /* with CREATE: with a backing store, see odonata_sync; EEXIST where it is there without */
+  ODONATA_OPEN_DURABLE = 4,   /* with CREATE: with a backing store, see odonata_sync; EINVAL where it is there without */
 };
 
 /** Protections of odonata_ds_map. */
@@ -171,7 +171,7 @@ struct odonata_relatives {
 
 /**
  * Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one
- * that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros, and is
+ * that exists it must be the same (else EINVAL), or 0 for "whatever it is".  A new dataspace reads as zeros, and is
  * its user's alone (docs/ownership.md).
  */
 ODONATA_IMPORT("ds_open")

@@ -1,5 +1,6 @@
 // The dataspaces that one process has open, and what it asks of them by name: opening, range locks, sync.
 import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { Code } from '@odonata/rpc/error.ts';
 import { dataspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Errno } from './errno.ts';
 import type { MemoryFile, MemoryFiles } from './memory-files.ts';
@@ -14,6 +15,15 @@ import type { PmapSession } from './pmap-session.ts';
 
 /** Dataspaces that one process may open. */
 const OPENED_MAX = 4_096;
+
+/** What a directory counts to: 285,000 years. */
+const WAIT_MS_MAX = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** Any 64 bits that a program may say: what is below 0 waits for ever, what is above all counting that long. */
+function waitMsOf(timeoutMs: bigint): bigint {
+  if (timeoutMs < 0n) return -1n;
+  return timeoutMs > WAIT_MS_MAX ? WAIT_MS_MAX : timeoutMs;
+}
 
 const ERRNO_OF: Partial<Record<SyncStatus, number>> = {
   [SyncStatus.TIMED_OUT]: Errno.timedout,
@@ -84,7 +94,8 @@ export class OpenedDataspaces {
     const before = this.opened.get(dataspace);
     if (!flags.create && sizeBytes > 0n && sizeBytes !== size) {
       file.release();
-      throw new PmapError(Errno.exist, `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`);
+      const reason = `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`;
+      throw new PmapError(Errno.inval, reason, Code.AlreadyExists);
     }
     this.opened.set(dataspace, { file, sizeBytes: size, readOnly });
     before?.file.release();
@@ -100,7 +111,8 @@ export class OpenedDataspaces {
   ): Promise<void> {
     this.get(dataspace);
     if (begin > end) throw new PmapError(Errno.inval, `range ${begin} to ${end} is empty`);
-    const value = { dataspace, begin, end, mode: LockMode[mode], owner: this.pid, timeoutMs };
+    const about = { dataspace, begin, end, mode: LockMode[mode], owner: this.pid };
+    const value = { ...about, timeoutMs: waitMsOf(timeoutMs) };
     const answer = await this.session.ask({ case: 'lock', value });
     if (answer.case !== 'lock') throw new PmapError(Errno.inval, `lock was answered with ${answer.case}`);
     if (answer.value.status !== SyncStatus.OK)
@@ -114,7 +126,8 @@ export class OpenedDataspaces {
   async barrier(dataspace: bigint, { name, count, generation }: Meeting, timeoutMs: bigint): Promise<void> {
     // Who may only read it is refused there, and everybody where it is of another cluster.
     this.get(dataspace);
-    const value = { dataspace, name, count, generation, owner: this.pid, timeoutMs };
+    const about = { dataspace, name, count, generation, owner: this.pid };
+    const value = { ...about, timeoutMs: waitMsOf(timeoutMs) };
     const answer = await this.session.ask({ case: 'barrier', value });
     if (answer.case !== 'barrier')
       throw new PmapError(Errno.inval, `barrier was answered with ${answer.case}`);

@@ -45,6 +45,12 @@ export function invalidField(field: string, reason: string, options?: ErrorOptio
   return new RpcError(Code.InvalidArgument, reason, { ...options, more: [detail] });
 }
 
+/** ALREADY_EXISTS with a BadRequest: what is there differs from what was asked for in this field. */
+export function existsOtherwise(field: string, reason: string): RpcError {
+  const detail = create(BadRequestSchema, { fieldViolations: [{ field, description: reason }] });
+  return new RpcError(Code.AlreadyExists, reason, { more: [detail] });
+}
+
 /** RESOURCE_EXHAUSTED with a QuotaFailure: somebody has as many as they may. @param subject `user:alice` */
 export function overQuota(subject: string, reason: string): RpcError {
   const detail = create(QuotaFailureSchema, { violations: [{ subject, description: reason }] });

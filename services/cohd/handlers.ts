@@ -14,7 +14,7 @@ import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { mayBeIn, type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
-import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
+import { existsOtherwise, invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
@@ -306,13 +306,9 @@ const isSpeculative = (next: HolderEvent | undefined): boolean =>
 /** @throws RpcError ALREADY_EXISTS unless it is what the caller wants */
 function expectSame(record: DataspaceRecord, wanted: bigint, exclusive: boolean, durable: boolean): void {
   const { name } = record;
-  if (durable && !record.durable)
-    throw new RpcError(
-      Code.AlreadyExists,
-      `dataspace ${name} exists with ${record.sizeBytes} bytes, and is not durable`,
-    );
-  if (exclusive)
-    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${record.sizeBytes} bytes`);
+  const exists = `dataspace ${name} exists with ${record.sizeBytes} bytes`;
+  if (exclusive) throw new RpcError(Code.AlreadyExists, exists);
+  if (durable && !record.durable) throw existsOtherwise('durable', `${exists}, and is not durable`);
   expectSize(record, wanted);
 }
 

@@ -15,7 +15,7 @@ import {
 } from '@odonata/coherency/names/name-table.ts';
 import { isLodged } from '@odonata/coherency/node/pool/lodged.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { invalidField, notFound, overQuota } from '@odonata/rpc/refusal.ts';
+import { existsOtherwise, invalidField, notFound, overQuota } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
 import { NOBODYS, OPEN, type Ownership } from './ownership.ts';
@@ -106,7 +106,7 @@ export function checkName(name: string, borrowed = false): void {
 /** @throws RpcError ALREADY_EXISTS unless it has this size */
 export function expectSize({ name, sizeBytes: is }: DataspaceRecord, wanted: bigint): void {
   if (is !== wanted)
-    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, not ${wanted}`);
+    throw existsOtherwise('size_bytes', `dataspace ${name} exists with ${is} bytes, not ${wanted}`);
 }
 
 /** NOT_FOUND. */

@@ -281,6 +281,27 @@ test('ds: load through one node, save through the other, list, remove', () => {
   });
   expect(readFileSync(file).equals(bytes)).toBe(true);
 
+  // What is there beyond the file stays, and whoever loads is told.
+  const shorter = join(folder, 'shorter');
+  writeFileSync(shorter, bytes.subarray(0, 2 ** 20));
+  expect(vkctl('ds', 'load', 'text', shorter)).toMatchObject({
+    status: 0,
+    stderr: expect.stringMatching(
+      /^text: 1 MiB loaded through \S+; the other 1.4 MiB keep what they held\n$/,
+    ),
+  });
+  expect(JSON.parse(vkctl('ds', 'load', 'text', file, '--json').stdout)).toMatchObject({
+    rest: { bytes: 0, holds: 'before' },
+  });
+  expect(vkctlWith(bytes, 'ds', 'load', 'padded', '-', '--size', '4M', '--pad')).toMatchObject({
+    stderr: expect.stringMatching(/; the other 1.6 MiB are zeros\n$/),
+  });
+  expect(vkctl('ds', 'hot', 'padded')).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^padded: nothing is fought over: .+\n$/),
+  });
+  expect(vkctl('ds', 'rm', 'padded').status).toBe(0);
+
   // Where what is named cannot be written, that is said of the name that was given.
   expect(vkctl('ds', 'save', 'text', join(folder, 'none/x'))).toMatchObject({
     status: 1,

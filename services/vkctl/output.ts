@@ -17,11 +17,22 @@ export function setQuiet(to: boolean): void {
   quiet = to;
 }
 
+/** What a terminal says that was never told its size: 0, or nothing. */
+const [COLUMNS, ROWS] = [80, 24];
+
+export const terminalSize = ({
+  columns,
+  rows,
+}: {
+  columns?: number;
+  rows?: number;
+}): { columns: number; rows: number } => ({ columns: columns || COLUMNS, rows: rows || ROWS });
+
 /** One line of a terminal, in the place of the last one; what is printed next takes its place. Elsewhere: nothing. */
 export function showProgress(text: string): void {
   if (quiet || !process.stderr.isTTY) return;
   // A line that wraps could not be taken back.
-  writeAll(2, `\r\x1b[K${plainText(text).slice(0, Math.max(1, process.stderr.columns - 1))}`);
+  writeAll(2, `\r\x1b[K${plainText(text).slice(0, Math.max(1, terminalSize(process.stderr).columns - 1))}`);
   progressStands = true;
 }
 

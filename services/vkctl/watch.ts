@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import wrapAnsi from 'wrap-ansi';
 import { explainWithFix } from './failure.ts';
 import { printLines } from './json.ts';
-import { isOutputRead, print, printError, printedBy, printRaw } from './output.ts';
+import { isOutputRead, print, printError, printedBy, printRaw, terminalSize } from './output.ts';
 
 export interface WatchOption {
   /** Seconds; true: as it is. */
@@ -53,14 +53,14 @@ export async function watched(options: WatchOption, look: () => Promise<void>): 
 
 /** Over what stands there, line by line, so that nothing flickers; what has no room is counted. */
 function inPlaceOf(text: string, first: boolean): string {
-  const { columns } = process.stdout;
+  const { columns, rows } = terminalSize(process.stdout);
   const lines = text
     .trimEnd()
     .split('\n')
     .flatMap((line) =>
       line.length > columns ? wrapAnsi(line, columns, { hard: true }).split('\n') : [line],
     );
-  const room = Math.max(2, process.stdout.rows - 1);
+  const room = Math.max(2, rows - 1);
   if (lines.length > room)
     lines.splice(room - 1, lines.length, `... and ${lines.length - room + 1} more lines`);
   return `${first ? '\x1b[2J' : ''}\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`;

@@ -7,7 +7,7 @@ import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { LONG } from '../long.ts';
 import { sharesOf } from './fault-profile.ts';
-import { PART_NAMES, parseOptions } from './options.ts';
+import { PART_NAMES, PROGRAM_NAMES, parseOptions } from './options.ts';
 import { geometricMean, latencyOf, median, percentile } from './samples.ts';
 import { spawnCommand } from './spawned.ts';
 
@@ -117,14 +117,18 @@ describe('a quick run', () => {
 });
 
 describe('its command line', () => {
-  test.each([['--only', 'lunch'], ['--fast'], ['--without', 'doors'], ['compute']])(
-    '%s %s: one line, exit code 2',
-    async (...args) => {
-      const { code, stderr } = await bench(args).result;
-      expect(code).toBe(2);
-      expect(stderr.trim()).toMatch(/^bench: .+$/);
-    },
-  );
+  test.each([
+    ['--only', 'lunch'],
+    ['--fast'],
+    ['--without', 'doors'],
+    ['--program', 'sokoban'],
+    ['--json', '/no/such/folder/report.json'],
+    ['compute'],
+  ])('%s %s: one line, exit code 2', async (...args) => {
+    const { code, stderr } = await bench(args).result;
+    expect(code).toBe(2);
+    expect(stderr.trim()).toMatch(/^bench: .+$/);
+  });
 
   test('takes some parts, or all', () => {
     expect(parseOptions(['--only', 'faults,start'])).toEqual({
@@ -132,15 +136,24 @@ describe('its command line', () => {
       quick: false,
       profile: false,
       without: [...LAYERS],
+      programs: [...PROGRAM_NAMES],
       json: undefined,
     });
     expect(parseOptions(['--quick'])).toMatchObject({ only: [...PART_NAMES], quick: true });
     expect(parseOptions(['--without', 'cgroup,seccomp'])).toMatchObject({ without: ['cgroup', 'seccomp'] });
     expect(parseOptions(['--profile'])).toMatchObject({ profile: true });
-    expect(() => parseOptions(['--profile', '--only', 'start'])).toThrow(
-      'of the parts faults and sequential',
-    );
+    expect(parseOptions(['--program', 'tsp', '--program', 'words'])).toMatchObject({
+      programs: ['tsp', 'words'],
+    });
     expect(parseOptions(['-h'])).toBe('help');
+  });
+
+  test.each([
+    [['--profile'], 'of the parts faults and sequential'],
+    [['--without', 'cgroup'], 'of the part walls'],
+    [['--program', 'tsp'], 'of the part parallel'],
+  ])('%s says nothing to a start', (option, said) => {
+    expect(() => parseOptions([...option, '--only', 'start'])).toThrow(`${said}, which --only leaves out`);
   });
 });
 

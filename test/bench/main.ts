@@ -1,5 +1,5 @@
 // `npm run bench`: measures, judges, and leaves nothing behind. README.md says what and how.
-import { appendFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { plural } from '../../services/vkctl/output.ts';
 import { bulk } from './bulk.ts';
 import { busy } from './busy.ts';
@@ -14,6 +14,7 @@ import { benchHtml } from './html.ts';
 import { identity } from './identity.ts';
 import { locks } from './locks.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
+import { mustBeWritable } from './output-file.ts';
 import { paging } from './paging.ts';
 import { parallel } from './parallel.ts';
 import type { Part, PartResult } from './part.ts';
@@ -54,12 +55,12 @@ const PARTS: Record<PartName, Part> = {
 };
 
 async function measure(
-  { only, quick, profile, without, json, html }: Options,
+  { only, quick, profile, without, programs, json, html }: Options,
   signal: AbortSignal,
   folder: string,
 ): Promise<void> {
-  // Before minutes of work: a place that cannot be written is told now.
-  for (const file of [json, html]) if (file !== undefined) await appendFile(file, '');
+  for (const [option, file] of Object.entries({ '--json': json, '--html': html }))
+    if (file !== undefined) mustBeWritable(option, file);
   // Functions of a bundle do not say whose they are.
   if (profile) process.env.ODONATA_BUNDLE = 'off';
   const progress = new Progress();
@@ -71,7 +72,7 @@ async function measure(
     const show = (doing: string): void => progress.show(`${name}: ${doing}`);
     const result = await withCluster(
       { nodes: part.nodes(quick), nodeVmspaces: part.nodeVmspaces, signal, progress: show },
-      (to) => part.run({ to, quick, profile, without, folder, signal, progress: show }),
+      (to) => part.run({ to, quick, profile, without, programs, folder, signal, progress: show }),
     );
     results[name] = result;
     progress.clear();

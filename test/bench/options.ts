@@ -27,6 +27,10 @@ export const PART_NAMES = [
 ] as const;
 export type PartName = (typeof PART_NAMES)[number];
 
+/** Of `test/guests/parallel`. */
+export const PROGRAM_NAMES = ['matrix', 'tsp', 'kmeans', 'jacobi', 'quicksort', 'words'] as const;
+export type ProgramName = (typeof PROGRAM_NAMES)[number];
+
 export interface Options {
   only: PartName[];
   quick: boolean;
@@ -34,6 +38,8 @@ export interface Options {
   profile: boolean;
   /** The walls that the part `walls` does without. */
   without: readonly LayerName[];
+  /** What the part `parallel` runs. */
+  programs: readonly ProgramName[];
   /** Where the JSON goes; undefined: nowhere. */
   json: string | undefined;
   /** Where the page goes; undefined: nowhere. */
@@ -42,7 +48,8 @@ export interface Options {
 
 export const HELP = `Measures Odonata on this machine; the figures hold for this machine in this state.
 
-Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
+Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LAYER[,LAYER]] [--program NAME]
+                        [--json FILE] [--html FILE]
 
   --only     bulk, busy, calls, compute, directory, faults, handover, identity, locks, paging, parallel, peers,
              processes, sequential, sharing, snapshots, start, syslink, vmspaces, walls;
@@ -50,9 +57,12 @@ Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LA
   --quick    one short run of each: shows that the bench works, its figures mean little
   --profile  of faults and the sequential read: where their time goes, by process and function; the services run from their sources
   --without  of walls: leaves out these walls only, of ${LAYERS.join(', ')}
+  --program  of parallel: this program only, repeatable, of ${PROGRAM_NAMES.join(', ')}
   --json     writes everything that was measured to FILE
   --html     the same as a page with charts, to FILE
   --help     this text
+
+An option that is of other parts than --only names is refused.
 
 Exit codes: 0 measured (whether targets are met or not), 1 something broke, 2 usage, 130 interrupted
 `;
@@ -66,37 +76,51 @@ export function parseOptions(argv: string[]): Options | 'help' {
     json: text,
     html: text,
     without: text,
+    program: { ...text, multiple: true },
     quick: flag,
     profile: flag,
     help: { ...flag, short: 'h' },
   } as const;
   const { values } = orUsage(() => parseArgs({ args: argv, options, strict: true }));
   if (values.help) return 'help';
-  const only = values.only?.split(',').map(partName) ?? [...PART_NAMES];
+  const only = [...new Set(values.only?.split(',').map(partName) ?? PART_NAMES)];
+  for (const [option, parts] of OF_PARTS)
+    if (values[option] !== undefined && !parts.some((part) => only.includes(part)))
+      throw usage(
+        `--${option}: is of the ${parts.length === 1 ? 'part' : 'parts'} ${parts.join(' and ')}, which --only leaves out`,
+      );
   const without = values.without?.split(',').map(layerName) ?? LAYERS;
+  const programs = values.program?.map(programName) ?? PROGRAM_NAMES;
   const { quick = false, profile = false } = values;
-  if (profile && !only.includes('faults') && !only.includes('sequential'))
-    throw new Failure('--profile: is of the parts faults and sequential, which --only leaves out', {
-      exitCode: EXIT.usage,
-    });
-  return { only, quick, profile, without, json: values.json, html: values.html };
+  return { only, quick, profile, without, programs, json: values.json, html: values.html };
 }
+
+/** Options that say nothing to any other part. */
+const OF_PARTS = [
+  ['profile', ['faults', 'sequential']],
+  ['without', ['walls']],
+  ['program', ['parallel']],
+] as const satisfies [string, PartName[]][];
 
 function layerName(text: string): LayerName {
   const name = LAYERS.find((each) => each === text);
   if (name !== undefined) return name;
-  throw new Failure(`--without: "${text}" is no wall; there are ${LAYERS.join(', ')}`, {
-    exitCode: EXIT.usage,
-  });
+  throw usage(`--without: "${text}" is no wall; there are ${LAYERS.join(', ')}`);
+}
+
+function programName(text: string): ProgramName {
+  const name = PROGRAM_NAMES.find((each) => each === text);
+  if (name !== undefined) return name;
+  throw usage(`--program: "${text}" is no program; there are ${PROGRAM_NAMES.join(', ')}`);
 }
 
 function partName(text: string): PartName {
   const name = PART_NAMES.find((each) => each === text);
   if (name !== undefined) return name;
-  throw new Failure(`--only: "${text}" is no part; there are ${PART_NAMES.join(', ')}`, {
-    exitCode: EXIT.usage,
-  });
+  throw usage(`--only: "${text}" is no part; there are ${PART_NAMES.join(', ')}`);
 }
+
+const usage = (problem: string): Failure => new Failure(problem, { exitCode: EXIT.usage });
 
 function orUsage<T>(parse: () => T): T {
   try {

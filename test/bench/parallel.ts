@@ -9,6 +9,7 @@ import { runAlone } from '../guests/run-alone.ts';
 import { clusterProcesses, cpuBetween, cpuTimes } from './cpu-time.ts';
 import { type Figure, judge, round, verdictCells } from './figure.ts';
 import { type RunningGuest, startGuest } from './guest-run.ts';
+import type { ProgramName } from './options.ts';
 import { columns, type Part, type PartResult, type Setting } from './part.ts';
 import { median } from './samples.ts';
 import { freshName, removeDataspace } from './shared-memory.ts';
@@ -20,7 +21,7 @@ const NO_BASELINE = ['--no-liftoff'];
 
 interface Program {
   name: string;
-  guest: string;
+  guest: ProgramName;
   whole: readonly (string | number)[];
   quick: readonly (string | number)[];
   /** Processor time beside that of one alone. */
@@ -105,7 +106,8 @@ export const parallel: Part = {
   nodes: () => NODES.length,
   async run(setting) {
     const rounds = setting.quick ? 1 : ROUNDS;
-    const runs = new Map<Program, ParallelRun[]>(PROGRAMS.map((program) => [program, []]));
+    const wanted = PROGRAMS.filter(({ guest }) => setting.programs?.includes(guest) ?? true);
+    const runs = new Map<Program, ParallelRun[]>(wanted.map((program) => [program, []]));
     for (const [program, each] of runs)
       for (let i = 0; i < rounds; i++) {
         setting.progress(`${program.name}, ${i + 1} of ${rounds}`);

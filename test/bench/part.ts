@@ -3,6 +3,7 @@ import type { Connection } from '@odonata/client/connection.ts';
 import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import type { Column } from '../../services/vkctl/table.ts';
 import type { Figure } from './figure.ts';
+import type { ProgramName } from './options.ts';
 
 export interface Setting {
   /** A line to a fresh cluster. */
@@ -12,6 +13,8 @@ export interface Setting {
   profile?: boolean;
   /** The walls that the part `walls` does without. */
   without?: readonly LayerName[];
+  /** What the part `parallel` runs; missing: all. */
+  programs?: readonly ProgramName[];
   /** For files; it goes away with the run. */
   folder: string;
   signal: AbortSignal;

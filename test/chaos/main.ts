@@ -1,6 +1,6 @@
 // `npm run chaos`: breaks a cluster at random under work, and checks the histories. README.md says what and how.
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '@odonata/simulator/random.ts';
@@ -11,6 +11,7 @@ import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
 import { connectHere } from '../../services/vkctl/connection.ts';
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 import { plural } from '../../services/vkctl/output.ts';
+import { mustBeWritable } from '../bench/output-file.ts';
 import { Progress } from '../bench/progress.ts';
 import { endedOperations, readHistories } from './history.ts';
 import { chaosHtml } from './html.ts';
@@ -139,8 +140,7 @@ async function main(argv: string[]): Promise<number> {
     if (process.env[INSIDE] === undefined) await buildPrograms();
     const code = inside(argv);
     if (code !== undefined) return code;
-    // Before minutes of work: a place that cannot be written is told now.
-    if (options.html !== undefined) appendFileSync(options.html, '');
+    if (options.html !== undefined) mustBeWritable('--html', options.html);
     folder = mkdtempSync(join(tmpdir(), 'odonata-chaos-'));
     process.env.ODONATA_HOME = join(folder, 'home');
     const report = await chaos(options, folder, abort.signal);

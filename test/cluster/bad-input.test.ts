@@ -238,14 +238,22 @@ describe('what there is not', () => {
     });
     expect(await cluster.run('node2', 'peek', ['sized', '0', '--size', '4096'])).toMatchObject({
       code: 3,
-      stderr: 'dataspace sized: File exists (errno 20)\n',
+      stderr: 'dataspace sized: Invalid argument (errno 28)\n',
     });
     expect(await cluster.json('node3', 'dataspace', ['sized', 'open', '5000', '1'])).toMatchObject({
-      errno: 20,
+      errno: 28,
     });
     expect(await cluster.json('node3', 'dataspace', ['sized', 'open', '65536', '3'])).toMatchObject({
       errno: 20,
     });
+    // Durable, which it is not; and of another size without CREATE.
+    for (const [size, flags] of [
+      ['65536', '5'],
+      ['5000', '0'],
+    ] as const)
+      expect(await cluster.json('node3', 'dataspace', ['sized', 'open', size, flags])).toMatchObject({
+        errno: 28,
+      });
     expect(await cluster.json('node3', 'dataspace', ['sized', 'open', '0', '0'])).toEqual({
       errno: 0,
       size_bytes: 65_536,

@@ -305,8 +305,13 @@ describe('dataspaces', () => {
       size_bytes: 65_536,
       pages: 16,
     });
+    // Any 64 bits are a time to wait.
+    for (const timeoutMs of ['-9223372036854775808', '9223372036854775807']) {
+      const lock = ['rules', '0', '0', 'exclusive', timeoutMs, '--size', '65536'];
+      expect(await cluster.output('node1', 'rangelock', lock)).toMatch(/"locked":true/);
+    }
     expect(await cluster.output('node3', 'shared-counter', ['binding', 'errors'])).toBe(
-      'other size 20 missing 44 size 16384\n',
+      'other size 28 missing 44 size 16384\n',
     );
     const ids = await Promise.all(
       ['node1', 'node2', 'node2'].map((node, i) =>

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { runCommand } from '../bench/command.ts';
+import { mustBeWritable } from '../bench/output-file.ts';
 import { Progress } from '../bench/progress.ts';
 import { machine, summary, tableText } from '../bench/report.ts';
 import { scaleSvg } from './chart.ts';
@@ -26,9 +27,9 @@ const PICTURES = join(import.meta.dirname, '../../build/scale');
 
 async function scale(options: Options, signal: AbortSignal, folder: string): Promise<void> {
   const { services, replicas, quick, json, html, svg, assumptions, kubernetes } = options;
-  // Before minutes of work: a place that cannot be written is told now.
-  for (const file of [json, html, svg])
-    if (file !== undefined && file !== '-') await mkdir(dirname(file), { recursive: true });
+  for (const [option, file] of Object.entries({ '--json': json, '--html': html, '--svg': svg })) {
+    if (file !== undefined && file !== '-') mustBeWritable(option, file, { folder: true });
+  }
   const progress = new Progress();
   const print = (text: string): void => {
     if (json !== '-') console.log(text);

@@ -167,7 +167,7 @@ type Relatives struct {
 }
 
 // Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one
-// that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros, and is
+// that exists it must be the same (else EINVAL), or 0 for "whatever it is".  A new dataspace reads as zeros, and is
 // its user's alone (docs/ownership.md).
 //
 //go:wasmimport odonata ds_open

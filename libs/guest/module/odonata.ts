@@ -32,10 +32,10 @@ export const odonata = {
       ECHILD: { value: 12, doc: 'wait: there is no such child' },
       EDEADLK: { value: 16, doc: 'lock: waiting would never end' },
       EDQUOT: { value: 19, doc: 'ds_open: its user owns as many dataspaces as they may' },
-      EEXIST: { value: 20, doc: 'ds_open: exists with another size, or EXCLUSIVE was asked' },
+      EEXIST: { value: 20, doc: 'ds_open: it exists, and EXCLUSIVE was asked' },
       EINTR: { value: 27, doc: 'a signal came, and its handler ran' },
       EFAULT: { value: 21, doc: 'a pointer outside linear memory' },
-      EINVAL: { value: 28, doc: 'unaligned, empty or out of range' },
+      EINVAL: { value: 28, doc: 'unaligned, empty or out of range; ds_open: it exists with another size' },
       ENOENT: { value: 44, doc: 'ds_open: no dataspace of that name, and CREATE was not asked' },
       ENOMEM: { value: 48, doc: 'over a quota' },
       EOWNERDEAD: { value: 62, doc: 'barrier: a member died' },
@@ -59,7 +59,7 @@ export const odonata = {
         EXCLUSIVE: { value: 2, doc: 'with CREATE: fail with EEXIST where it is there' },
         DURABLE: {
           value: 4,
-          doc: 'with CREATE: with a backing store, see {sync}; EEXIST where it is there without',
+          doc: 'with CREATE: with a backing store, see {sync}; EINVAL where it is there without',
         },
       },
     },
@@ -205,7 +205,7 @@ export const odonata = {
   },
   functions: {
     ds_open: {
-      doc: 'Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros, and is its user\'s alone (docs/ownership.md).',
+      doc: 'Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one that exists it must be the same (else EINVAL), or 0 for "whatever it is".  A new dataspace reads as zeros, and is its user\'s alone (docs/ownership.md).',
       parameters: [
         { name: 'name', type: 'bytes', doc: 'where the name begins' },
         { name: 'name_len', type: 'u32', doc: 'bytes of the name, 1 to 255' },
@@ -218,13 +218,12 @@ export const odonata = {
         EACCES: 'it belongs to somebody who does not let the user of this process read it',
         EDQUOT:
           'CREATE was asked, and the user of this process owns as many as they may, or the cluster has as many',
-        EEXIST:
-          'it exists with another size, or without a backing store where DURABLE was asked, or EXCLUSIVE was asked',
+        EEXIST: 'it exists, and EXCLUSIVE was asked',
         EFAULT: '`name` or `out` leaves the memory, or `out` is only read there',
         EFBIG: '`size` is 2^63 or more',
         EILSEQ: '`name` is not UTF-8',
         EINVAL:
-          '`name` is empty or no name of a dataspace, a flag is unknown, or CREATE was asked without a size',
+          'it exists with another size, or without a backing store where DURABLE was asked; `name` is empty or no name of a dataspace, a flag is unknown, or CREATE was asked without a size',
         EIO: 'the pmap manager of the node, or the directory, is away',
         EMFILE: 'this process has 4096 dataspaces open',
         ENAMETOOLONG: '`name` is longer than 255 bytes',
@@ -282,7 +281,11 @@ export const odonata = {
         { name: 'begin', type: 'i64', doc: 'the first byte' },
         { name: 'end_inclusive', type: 'i64', doc: 'the last byte' },
         { name: 'mode', type: 'i32', doc: 'of LOCK_' },
-        { name: 'timeout_ms', type: 'i64', doc: 'below 0 waits for ever, 0 only tries' },
+        {
+          name: 'timeout_ms',
+          type: 'i64',
+          doc: 'whatever is below 0 waits for ever, 0 only tries; no number is too large',
+        },
       ],
       result: 'errno',
       errors: {
@@ -323,7 +326,11 @@ export const odonata = {
           type: 'u64',
           doc: 'how many generations of this barrier the process has passed',
         },
-        { name: 'timeout_ms', type: 'i64', doc: 'below 0 waits for ever, 0 only tries' },
+        {
+          name: 'timeout_ms',
+          type: 'i64',
+          doc: 'whatever is below 0 waits for ever, 0 only tries; no number is too large',
+        },
       ],
       result: 'errno',
       errors: {

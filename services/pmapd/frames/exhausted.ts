@@ -1,4 +1,4 @@
-// What the machine has no more of, as an answer to who asked for it.
+// What the machine has no more of, as an answer to who asked for it; and errnos that say more than codes.
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ofLimit } from '../limit-of.ts';
 
@@ -62,6 +62,7 @@ export class TooManyOpen extends RpcError {
 }
 
 const EDQUOT = 19;
+const EINVAL = 28;
 const EMFILE = 33;
 const ENFILE = 41;
 
@@ -69,5 +70,7 @@ const ENFILE = 41;
 export function errnoFor(error: RpcError): number {
   if (error instanceof NoDescriptors) return ENFILE;
   if (error instanceof TooManyOpen) return EMFILE;
+  // It is there otherwise than it was asked for, as of shmget; EEXIST is for who wants to be the one that makes it.
+  if (error.code === Code.AlreadyExists && error.detail('google.rpc.BadRequest') !== undefined) return EINVAL;
   return error.detail('google.rpc.QuotaFailure') === undefined ? 0 : EDQUOT;
 }

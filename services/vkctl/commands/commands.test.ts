@@ -5,7 +5,7 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { EXIT, Failure } from '../failure.ts';
 import { commandsOf } from '../help/walk.ts';
 import { json } from '../json.ts';
-import { plainText, printError, showProgress } from '../output.ts';
+import { endProgress, plainText, printError, showProgress } from '../output.ts';
 import { createProgram } from '../program.ts';
 import { readProgram } from '../program-file.ts';
 import { table } from '../table.ts';
@@ -135,6 +135,12 @@ test('progress fits the terminal, and what is printed next takes its place', () 
   try {
     showProgress('0/9 ready, waiting for cohd');
     printError('vkctl: no');
+    // One that was never told its size.
+    for (const none of [0, undefined]) {
+      Object.assign(process.stderr, { columns: none });
+      showProgress('text: 4 MiB');
+    }
+    endProgress();
   } finally {
     Object.assign(process.stderr, { isTTY, columns });
   }
@@ -142,6 +148,9 @@ test('progress fits the terminal, and what is printed next takes its place', () 
     '\r\x1b[K0/9 ready',
     '\r\x1b[K',
     'vkctl: no\n',
+    '\r\x1b[Ktext: 4 MiB',
+    '\r\x1b[Ktext: 4 MiB',
+    '\r\x1b[K',
   ]);
   wrote.mockReset();
 });

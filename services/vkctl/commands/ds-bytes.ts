@@ -2,10 +2,11 @@
 import { createReadStream, createWriteStream, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { pipeline } from 'node:stream/promises';
+import type { Loaded } from '@odonata/client/dataspaces.ts';
 import { withCluster } from '../connection.ts';
 import { EXIT, Failure, reasonOf } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { printError, sayAside, showProgress } from '../output.ts';
+import { endProgress, printError, sayAside, showProgress } from '../output.ts';
 import { formatSize, parseSize } from '../size.ts';
 import { type DsOptions, ownership } from './ds-options.ts';
 import { writeTo } from './stdio.ts';
@@ -21,22 +22,31 @@ export async function load(name: string, file: string, options: DsOptions): Prom
   const owning = ownership(options);
   const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
   await withCluster(options, async ({ dataspaces }) => {
-    const { bytes, node } = await dataspaces.load(name, stream, {
+    const { bytes, node, rest } = await dataspaces.load(name, stream, {
       node: options.node,
       sizeBytes: size,
       lengthBytes: stat?.size ?? (options.pad ? undefined : size),
-      onProgress: loadProgress(name, options),
+      onProgress: progressOf('loaded', name, options),
       ...owning,
     });
-    if (options.json) return printJson({ name, bytes, node });
-    sayAside(`${name}: ${formatSize(bytes)} loaded through ${node}`);
+    if (options.json) return printJson({ name, bytes, node, rest });
+    sayAside(`${name}: ${formatSize(bytes)} loaded through ${node}${restText(rest)}`);
   });
 }
 
-function loadProgress(name: string, options: DsOptions): (bytes: number) => void {
-  if (options.progress) return (bytes) => printError(`loaded ${bytes}`);
+/** Of a dataspace that is larger than what was loaded. */
+function restText(rest: Loaded['rest']): string {
+  if (rest === undefined || rest.bytes === 0) return '';
+  return `; the other ${formatSize(rest.bytes)} ${rest.holds === 'zeros' ? 'are zeros' : 'keep what they held'}`;
+}
+
+function progressOf(done: 'loaded' | 'saved', name: string, options: DsOptions): (bytes: number) => void {
+  if (options.progress) return (bytes) => printError(`${done} ${bytes}`);
   return (bytes) => showProgress(`${name}: ${formatSize(bytes)}`);
 }
+
+/** As often as a load tells. */
+const PROGRESS_BYTES = 4 << 20;
 
 export async function save(name: string, file: string, options: DsOptions): Promise<void> {
   if (options.json && file === '-')
@@ -47,18 +57,25 @@ export async function save(name: string, file: string, options: DsOptions): Prom
   await withCluster(options, async ({ dataspaces }) => {
     const { node, incomplete } = options;
     const pieces = dataspaces.save(name, { node, incomplete });
-    if (file === '-') {
-      for await (const data of pieces) if (!(await writeTo(process.stdout, data))) return;
-      return;
-    }
-    let bytes = 0;
+    // Into the bytes on a terminal it says nothing.
+    const shows = file !== '-' || !process.stdout.isTTY || options.progress;
+    const onProgress = shows ? progressOf('saved', name, options) : () => {};
+    let [bytes, told] = [0, 0];
     async function* counted(): AsyncIterable<Uint8Array> {
       for await (const data of pieces) {
-        bytes += data.length;
         yield data;
+        bytes += data.length;
+        if (bytes - told < PROGRESS_BYTES) continue;
+        told = bytes;
+        onProgress(bytes);
       }
     }
+    if (file === '-') {
+      for await (const data of counted()) if (!(await writeTo(process.stdout, data))) break;
+      return endProgress();
+    }
     await saveWhole(counted(), file);
+    endProgress();
     if (options.json) printJson({ name, file, bytes });
   });
 }

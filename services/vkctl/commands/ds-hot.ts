@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { print, printError, printNames } from '../output.ts';
+import { print, printError, printNames, say } from '../output.ts';
 import { type Column, table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
 import { type ClusterOption, examples, type QuietOption, wholeNumber } from './options.ts';
@@ -44,7 +44,11 @@ async function hotOnce(name: string, options: HotOptions): Promise<void> {
     const { pages, silent } = await dataspaces.hot(name, { max: options.pages });
     if (options.json) printJson(pages.map(plain));
     else if (options.quiet) printNames(pages.map(({ page }) => `${page}`));
-    else print(table(COLUMNS, pages.map(row)));
+    else if (pages.length > 0) print(table(COLUMNS, pages.map(row)));
+    else
+      say(
+        `${name}: nothing is fought over: in the last minute no node had to get a page of it from another one`,
+      );
     for (const { node, error } of silent)
       printError(`vkctl: what ${node} counted is missing: ${explain(error)}`);
     if (silent.length > 0) process.exitCode = 1;

@@ -82,7 +82,7 @@ export function addDs(program: Command): void {
       'write a file into one, made where it is missing',
       'Writes a file (-: standard input) into one; makes it when it is missing. Until all of it is there the dataspace is ' +
         'incomplete, and nobody opens it: a load that breaks off removes what it made. Pages that were LOST, and are ' +
-        'written whole, are well again. One that is there keeps its owner, group, mode and size.',
+        'written whole, are well again. One that is there keeps its owner, group, mode and size, and what it holds beyond the end of the file.',
       true,
     ),
   )
@@ -102,6 +102,7 @@ export function addDs(program: Command): void {
     true,
   )
     .option('--incomplete', 'also where a load into it broke off')
+    .option('--progress', 'a line "saved BYTES" on standard error now and then')
     .action(save);
   examples(saving, [
     ['vkctl ds save text copy.txt', 'in the place of that file when all of it is there'],

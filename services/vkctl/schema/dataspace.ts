@@ -55,7 +55,18 @@ export const hotPage = z.strictObject({
   ),
 });
 
-export const loaded = z.strictObject({ name: z.string(), bytes: count, node: z.string() });
+export const loaded = z.strictObject({
+  name: z.string(),
+  bytes: count,
+  node: z.string(),
+  rest: z
+    .strictObject({
+      bytes: count,
+      holds: z.enum(['before', 'zeros']).describe('what it held before the load; zeros: it was made'),
+    })
+    .optional()
+    .describe('of the dataspace beyond what was loaded; missing: one may not know'),
+});
 export const saved = z.strictObject({ name: z.string(), file: z.string(), bytes: count });
 export const pagesOf = z.strictObject({ name: z.string(), pages: count });
 export const removed = z.strictObject({ name: z.string(), removed: z.literal(true) });

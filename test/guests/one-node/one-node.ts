@@ -221,7 +221,7 @@ export class OneNode {
     if (found === undefined && !create) reply(Errno.noent);
     else if (found === undefined && sizeBytes === 0) reply(Errno.inval);
     else if (found !== undefined && exclusive) reply(Errno.exist);
-    else if (found !== undefined && sizeBytes !== 0 && found.sizeBytes !== sizeBytes) reply(Errno.exist);
+    else if (found !== undefined && sizeBytes !== 0 && found.sizeBytes !== sizeBytes) reply(Errno.inval);
     else {
       const { id, fd, sizeBytes: size } = found ?? this.create(name, sizeBytes);
       reply(Errno.success, id, BigInt(size), BigInt(fd));

@@ -121,7 +121,7 @@ static uint64_t open_table(const struct task *task, uint64_t bytes) {
   struct odonata_dataspace ds;
   uint32_t name_length = (uint32_t)strlen(task->table_name);
   int32_t result = odonata_ds_open(task->table_name, name_length, bytes, ODONATA_OPEN_CREATE, &ds);
-  if (result == ODONATA_EEXIST) refuse_other((const struct job *)map_dataspace(task->table_name, 0, ODONATA_READ).base, task);
+  if (result == ODONATA_EINVAL) refuse_other((const struct job *)map_dataspace(task->table_name, 0, ODONATA_READ).base, task);
   if (result != 0) die(EXIT_CALL, "dataspace %s: %s (errno %d)", task->table_name, strerror(result), (int)result);
   return ds.id;
 }

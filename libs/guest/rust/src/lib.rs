@@ -159,7 +159,7 @@ pub struct Relatives {
 #[link(wasm_import_module = "odonata")]
 extern "C" {
     /// Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for
-    /// one that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros,
+    /// one that exists it must be the same (else EINVAL), or 0 for "whatever it is".  A new dataspace reads as zeros,
     /// and is its user's alone (docs/ownership.md).
     pub fn ds_open(name: *const u8, name_len: u32, size: u64, flags: i32, out: *mut Dataspace) -> i32;
 

@@ -70,7 +70,8 @@ export class PlainPmap implements Pmap {
           return made;
         }
         const otherSize = sizeBytes !== 0n && sizeBytes !== there.sizeBytes;
-        if (exclusive || otherSize) throw new PmapError(EEXIST, `${name} exists`);
+        if (exclusive) throw new PmapError(EEXIST, `${name} exists`);
+        if (otherSize) throw new PmapError(EINVAL, `${name} exists with another size`);
         return there;
       },
       remove: async (name) => {
