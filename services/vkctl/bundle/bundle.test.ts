@@ -145,13 +145,7 @@ describe('the bundle of a checkout', () => {
       writeFileSync(join(bundles, 'snapshot'), '');
       expect(await typed()).toBe(said('bundle'));
       // As one that is copied from another folder, and started by hand.
-      const flags = [
-        '--initial-heap-size=256',
-        '--no-flush-bytecode',
-        '--no-rehash-snapshot',
-        '--snapshot-blob',
-        fields[2]!,
-      ];
+      const flags = ['--no-flush-bytecode', '--no-rehash-snapshot', '--snapshot-blob', fields[2]!];
       const main = join(ROOT, 'services/vkctl/bin/vkctl.js');
       const { stdout } = await run(node, [...flags, main, '--version']);
       expect(stdout).toContain(RELEASE);

@@ -18,19 +18,22 @@ export const SNAPSHOT_RECORD = join(BUNDLES, 'snapshot');
 export const SNAPSHOT_CODE = 'snapshot.cjs';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const SCRIPT = join(ROOT, 'services/vkctl/bin/vkctl.js');
-/** What ./vkctl starts it with: code that Node has compiled of its own modules is of use under the same ones only. */
-const FLAGS = ['--initial-heap-size=256', '--no-flush-bytecode', '--no-rehash-snapshot'];
 /**
+ * What ./vkctl starts it with: code that Node has compiled of its own modules is of use under the same ones only.
+ *
  * A snapshot keeps functions as they are: those that no command needed while it was made would be compiled at each start, which
- * takes longer than to read what all of them are compiled to. At the end it says what modules of Node are in it.
+ * takes longer than to read what all of them are compiled to (--no-lazy), those of Node's own modules, too. A command is over before
+ * it gains by better code than that, or by the garbage that it has collected.
  */
-const COMPILE_ALL = `const { code } = JSON.parse(require('fs').readFileSync(process.argv[2], 'utf8'));
-const { setFlagsFromString } = require('v8');
-setFlagsFromString('--no-lazy');
-const run = require('vm').compileFunction(require('fs').readFileSync(code, 'utf8'), ['require'], { filename: code });
-setFlagsFromString('--lazy');
-run(require);
-require('fs').writeSync(1, JSON.stringify(process.moduleLoadList));
+const FLAGS = [
+  ...['--initial-heap-size=256', '--min-semi-space-size=16', '--no-flush-bytecode', '--no-rehash-snapshot'],
+  ...['--no-lazy', '--no-sparkplug'],
+];
+/** At the end it says what modules of Node are in it. */
+const RUN = `const { readFileSync, writeSync } = require('fs');
+const { code } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+require('vm').compileFunction(readFileSync(code, 'utf8'), ['require'], { filename: code })(require);
+writeSync(1, JSON.stringify(process.moduleLoadList));
 `;
 /** What commands load of Node that cannot be in it (late-modules.ts), and for their streams; it says all that this takes. */
 const LOAD_LATE = `for (const name of ['http', 'http2', 'https', 'tls']) require(name);
@@ -57,7 +60,7 @@ export async function makeSnapshot(): Promise<void> {
       given,
       JSON.stringify({ code, script: SCRIPT, files: files.filter(([path]) => of.has(path)) }),
     );
-    writeFileSync(entry, COMPILE_ALL);
+    writeFileSync(entry, RUN);
     const build = ['--no-warnings', ...FLAGS, '--snapshot-blob', made, '--build-snapshot', entry, given];
     // Of a clean environment: what is in ours need not be in that of whoever starts it.
     const [inside, late] = await Promise.all([
