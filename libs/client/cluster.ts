@@ -2,7 +2,7 @@
 //
 //   await using cluster = await connect();
 //   const { stdout } = await (await cluster.programs.run({ module })).collect();
-import type { Logger } from '@odonata/rpc/log.ts';
+import type { Logger } from '@odonata/rpc/silent-log.ts';
 import { anyOf } from './abort.ts';
 import { type Connection, connectTo, type Node } from './connection.ts';
 import { folderOf } from './credential.ts';

@@ -1,10 +1,7 @@
-import type { Logger } from 'pino';
 import { pino } from 'pino';
+import type { Logger, LogLevel } from './silent-log.ts';
 
-export type { Logger };
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export { LOG_LEVELS, type Logger, type LogLevel, silentLog } from './silent-log.ts';
 
 /** Of lines that could not be written; later ones are dropped. */
 const LATE_BYTES = 1 << 20;
@@ -27,12 +24,4 @@ export function createLog(name: string, level: LogLevel = 'info', fd = 2): Logge
     },
     destination,
   );
-}
-
-const NOWHERE = { write: () => {} };
-
-/** For tests, and for tools that print for people. */
-export function silentLog(): Logger {
-  // Pino's own destination is standard output, and waits for its disk as the process ends.
-  return pino({ level: 'silent' }, NOWHERE);
 }

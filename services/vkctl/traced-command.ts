@@ -1,6 +1,6 @@
 // A command as a trace: its span is the first, and whatever it asks of the cluster is part of it.
 
-import { silentLog } from '@odonata/rpc/log.ts';
+import { silentLog } from '@odonata/rpc/silent-log.ts';
 import { newTrace } from '@odonata/rpc/trace/context.ts';
 import { collectorOf, endTracing, ownTracer, setRootTrace, startTracing } from '@odonata/rpc/trace/own.ts';
 import { clusterPaths } from './cluster/paths.ts';

@@ -145,17 +145,28 @@ describe('the bundle of a checkout', () => {
       writeFileSync(join(bundles, 'snapshot'), '');
       expect(await typed()).toBe(said('bundle'));
       // As one that is copied from another folder, and started by hand.
-      const flags = [
-        '--initial-heap-size=256',
-        '--no-flush-bytecode',
-        '--no-rehash-snapshot',
-        '--snapshot-blob',
-        fields[2]!,
-      ];
+      const flags = ['--no-flush-bytecode', '--no-rehash-snapshot', '--snapshot-blob', fields[2]!];
       const main = join(ROOT, 'services/vkctl/bin/vkctl.js');
       const { stdout } = await run(node, [...flags, main, '--version']);
       expect(stdout).toContain(RELEASE);
       writeFileSync(join(bundles, 'snapshot'), record);
+    });
+
+    it('which is made anew of files that were written again as they were', async () => {
+      writeFileSync(source, readFileSync(source));
+      await make();
+      // Where the snapshot does not count, the bundle says that it is what runs.
+      expect([await typed(), await version()]).toEqual([said(RELEASE), said('bundle')]);
+    });
+
+    it('with what Node compiled of those of its modules alone that commands load', () => {
+      const bytes = readFileSync(snapshot());
+      const hasCodeOf = (module: string): boolean => {
+        const length = Buffer.alloc(8);
+        length.writeBigUInt64LE(BigInt(module.length));
+        return bytes.includes(Buffer.concat([length, Buffer.from(module)]));
+      };
+      expect(['internal/http2/core', 'internal/repl/utils'].map(hasCodeOf)).toEqual([true, false]);
     });
 
     it('which several make at a time, and one is there', async () => {

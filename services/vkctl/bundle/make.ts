@@ -133,7 +133,7 @@ async function snapshotOf(): Promise<OutputChunk> {
     },
     {
       format: 'cjs',
-      minify: { mangle: false, compress: true, codegen: true },
+      minify: { mangle: { keepNames: true }, compress: true, codegen: true },
       keepNames: true,
       codeSplitting: false,
       entryFileNames: SNAPSHOT_CODE,

@@ -2,7 +2,7 @@
 // it is in libs/client.
 import { renameSync, writeFileSync } from 'node:fs';
 import { readRecordAs, runningSchema } from '@odonata/client/local/record.ts';
-import { LOG_LEVELS } from '@odonata/rpc/log.ts';
+import { LOG_LEVELS } from '@odonata/rpc/silent-log.ts';
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
 import { identitySchema } from './identity.ts';

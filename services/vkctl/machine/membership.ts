@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { identityDir } from '@odonata/client/local/identity-folder.ts';
-import { LOG_LEVELS } from '@odonata/rpc/log.ts';
+import { LOG_LEVELS } from '@odonata/rpc/silent-log.ts';
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
 import { replaceFile } from '../cluster/authority-lock.ts';

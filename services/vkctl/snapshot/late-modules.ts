@@ -1,10 +1,13 @@
-// What cannot be in a snapshot: modules of Node that have native state, and packages that are no part of a bundle. Whoever imports
+// What cannot be in a snapshot, or is better left out: modules of Node that have native state, those that no command needs (the source of
+// each would be read at each start), and packages that are no part of a bundle. Whoever imports
 // one has an object of the same names, which loads it when the first is asked for. Constants are there at once, as modules
 // take them when they are loaded.
 import { createRequire } from 'node:module';
 import type { Plugin } from 'rolldown';
 
-const OF_NODE: ReadonlySet<string> = new Set(['http', 'http2', 'https', 'inspector', 'tls']);
+const NATIVE = ['http', 'http2', 'https', 'inspector', 'tls'];
+const NOT_NEEDED = ['child_process', 'dns/promises', 'worker_threads', 'zlib'];
+const OF_NODE: ReadonlySet<string> = new Set([...NATIVE, ...NOT_NEEDED]);
 const MARK = '\0late:';
 
 /** Begins the script: `require` is its own there. */

@@ -6,6 +6,7 @@ import { isAsItWas, loaded } from './as-it-was.ts'; // First: see there.
 import './jitless.ts'; // Before there is a schema.
 import { readFileSync } from 'node:fs';
 import Module from 'node:module';
+import { dirname, join } from 'node:path';
 import { startupSnapshot } from 'node:v8';
 import { type FileStamp, isUnchanged } from '@odonata/rpc/bundle.ts';
 import '@odonata/client/cluster.ts'; // What commands import when they run.
@@ -38,7 +39,7 @@ const { script, files } = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as 
 const programs = new Map<string | undefined, Command>(
   COMMANDS.map(([name, add]) => [name, programOf(add === undefined ? [] : [add])]),
 );
-makeReady(process.argv[2]!);
+makeReady(join(dirname(script), '../package.json'));
 loaded();
 startupSnapshot.setDeserializeMainFunction(start);
 

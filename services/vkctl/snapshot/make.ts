@@ -2,11 +2,12 @@
 // own: four lines, of the checkout, this boot of the machine, the snapshot, and the commands that it knows. Node refuses a snapshot
 // of another version, or of a processor with other features, so ./vkctl looks at those lines, and whether Node is older than it.
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { BUNDLES, currentBundle } from '@odonata/rpc/bundle.ts';
+import { BUNDLE_RECORD, BUNDLES, currentBundle } from '@odonata/rpc/bundle.ts';
+import { withCodeOf } from './code-cache.ts';
 
 const run = promisify(execFile);
 const MAKE_MS = 60_000;
@@ -17,18 +18,27 @@ export const SNAPSHOT_RECORD = join(BUNDLES, 'snapshot');
 export const SNAPSHOT_CODE = 'snapshot.cjs';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const SCRIPT = join(ROOT, 'services/vkctl/bin/vkctl.js');
-/** What ./vkctl starts it with: code that Node has compiled of its own modules is of use under the same ones only. */
-const FLAGS = ['--initial-heap-size=256', '--no-flush-bytecode', '--no-rehash-snapshot'];
 /**
+ * What ./vkctl starts it with: code that Node has compiled of its own modules is of use under the same ones only.
+ *
  * A snapshot keeps functions as they are: those that no command needed while it was made would be compiled at each start, which
- * takes longer than to read what all of them are compiled to.
+ * takes longer than to read what all of them are compiled to (--no-lazy), those of Node's own modules, too. A command is over before
+ * it gains by better code than that, or by the garbage that it has collected.
  */
-const COMPILE_ALL = `const { code } = JSON.parse(require('fs').readFileSync(process.argv[2], 'utf8'));
-const { setFlagsFromString } = require('v8');
-setFlagsFromString('--no-lazy');
-const run = require('vm').compileFunction(require('fs').readFileSync(code, 'utf8'), ['require'], { filename: code });
-setFlagsFromString('--lazy');
-run(require);
+const FLAGS = [
+  ...['--initial-heap-size=256', '--min-semi-space-size=16', '--no-flush-bytecode', '--no-rehash-snapshot'],
+  ...['--no-lazy', '--no-sparkplug'],
+];
+/** At the end it says what modules of Node are in it. */
+const RUN = `const { readFileSync, writeSync } = require('fs');
+const { code } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+require('vm').compileFunction(readFileSync(code, 'utf8'), ['require'], { filename: code })(require);
+writeSync(1, JSON.stringify(process.moduleLoadList));
+`;
+/** What commands load of Node that cannot be in it (late-modules.ts), and for their streams; it says all that this takes. */
+const LOAD_LATE = `for (const name of ['http', 'http2', 'https', 'tls']) require(name);
+void [process.stdin, process.stdout, process.stderr, performance.now(), require('fs').ReadStream];
+console.log(JSON.stringify(process.moduleLoadList));
 `;
 const COMMANDS = ['run', 'exec', 'kill', 'wait', 'logs', '--version'];
 
@@ -50,10 +60,16 @@ export async function makeSnapshot(): Promise<void> {
       given,
       JSON.stringify({ code, script: SCRIPT, files: files.filter(([path]) => of.has(path)) }),
     );
-    writeFileSync(entry, COMPILE_ALL);
+    writeFileSync(entry, RUN);
     const build = ['--no-warnings', ...FLAGS, '--snapshot-blob', made, '--build-snapshot', entry, given];
     // Of a clean environment: what is in ours need not be in that of whoever starts it.
-    await run(process.execPath, build, { env: {}, timeout: MAKE_MS });
+    const [inside, late] = await Promise.all([
+      run(process.execPath, build, { env: {}, timeout: MAKE_MS }),
+      run(process.execPath, ['-e', LOAD_LATE], { env: {}, timeout: MAKE_MS }),
+    ]);
+    const there = new Set(modulesOf(inside.stdout));
+    const wanted = modulesOf(late.stdout).filter((name) => !there.has(name));
+    writeFileSync(made, withCodeOf(readFileSync(made), new Set(wanted)));
     renameSync(made, fileOf(folder));
     const start = [...FLAGS, '--snapshot-blob', fileOf(folder), SCRIPT, '--version'];
     const { stdout } = await run(process.execPath, start, { timeout: TRY_MS });
@@ -65,10 +81,16 @@ export async function makeSnapshot(): Promise<void> {
   }
 }
 
+/** Node says `NativeModule http2`, and bindings. */
+const modulesOf = (list: string): string[] =>
+  (JSON.parse(list) as string[]).map((each) => each.replace(/^NativeModule /, ''));
+
 function isThere(folder: string): boolean {
   try {
     const [, boot, file] = readFileSync(SNAPSHOT_RECORD, 'utf8').split('\n');
-    return boot === bootId() && file === fileOf(folder) && existsSync(file);
+    if (boot !== bootId() || file !== fileOf(folder) || !existsSync(file)) return false;
+    // The same bundle of files that were written again: it knows them as they were.
+    return statSync(file).mtimeMs >= statSync(BUNDLE_RECORD).mtimeMs;
   } catch {
     return false;
   }
