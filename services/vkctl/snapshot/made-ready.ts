@@ -12,6 +12,8 @@ import { readRecord } from '../cluster/record.ts';
 export function makeReady(json: string): void {
   readRunning(json);
   readRecord(json);
+  // Who asks for it first has Node load what it is of.
+  performance.now();
   const { getNodeStats } = PmapService.method;
   const methods = [...VkernelService.methods, ...RouterService.methods, getNodeStats];
   const messages = new Set<DescMessage>([
