@@ -114,6 +114,19 @@ function readFile(
   return done;
 }
 
+/**
+ * What is left of a read that came short: at the end of the file, or at a page of the guest that is not there.
+ * @returns the bytes read; 0 also where the host refuses, which it says again at the next read
+ */
+export function readRest(system: System, file: FileDescriptor, rest: GuestSlice, position: number): number {
+  try {
+    return readFile(system, file, [rest], rest.length, BigInt(position));
+  } catch (error) {
+    if (hostCodeOf(error) === undefined) throw error;
+    return 0;
+  }
+}
+
 /** The bytes moved, of a read 0 at the end; undefined where it goes by a copy. */
 function moveItself(
   { memory, descriptors }: System,

@@ -10,7 +10,7 @@
 import { Clockid, Fdflags, Rights } from './abi.ts';
 import { monotonicNs, realtimeNs } from './clock.ts';
 import type { FileDescriptor } from './descriptor-table.ts';
-import { directBytesMax } from './file-transfer.ts';
+import { directBytesMax, readRest } from './file-transfer.ts';
 import { ownHostCalls } from './host-calls.ts';
 import type { GuestFunction, System } from './system.ts';
 
@@ -45,7 +45,7 @@ const isPlainWrite = (
 ): boolean =>
   (file.flags & Fdflags.append) === 0 && !(file.counted && limits?.countsHome) && memory.lends(at, length);
 
-/** Writes all of the buffer, or reads what there is. @returns how many bytes; undefined: as if nothing had been done */
+/** Writes all of the buffer, or reads all of it as far as the file goes. @returns how many bytes; undefined: as if nothing had been done */
 function move(system: System, way: Way, file: FileDescriptor, entry: number, position: number) {
   const { memory } = system;
   const calls = ownHostCalls();
@@ -57,8 +57,10 @@ function move(system: System, way: Way, file: FileDescriptor, entry: number, pos
   if (way === 'write' && !isPlainWrite(system, file, at, length)) return undefined;
   const address = memory.addressOf(at, length, calls.addressOf);
   const moved = calls[way](file.host, address, length, position);
-  // A read may have changed what said where to: it is not done again.
-  return moved === length || (moved >= 0 && way === 'read') ? moved : undefined;
+  if (moved === length || (moved === 0 && way === 'read')) return moved;
+  if (moved < 0 || way === 'write') return undefined;
+  // It may have changed what said where to: so that is not read again.
+  return moved + readRest(system, file, { at: at + moved, length: length - moved }, position + moved);
 }
 
 function clock(system: System, usual: GuestFunction): GuestFunction {
