@@ -1,4 +1,6 @@
 // Real programs in virtual kernels: they must do and say what they do and say alone, under node:wasi.
+
+import { randomBytes } from 'node:crypto';
 import {
   mkdirSync,
   mkdtempSync,
@@ -226,6 +228,12 @@ describe('the system that a program sees', () => {
       '/in/no',
     ]);
     expect(granted).toMatchObject({ code: 3 });
+  });
+
+  test('a read is whole into memory that was never touched, also after many calls', async () => {
+    writeFileSync(join(here, 'read'), randomBytes((1 << 20) + 12_345));
+    const args = ['run', '--dir', `${here}:/d:ro`, await buildGuest('fresh-reads'), '/d/read'];
+    expect(await cluster.vkctl(args)).toEqual({ code: 0, stdout: '0 short\n', stderr: '' });
   });
 
   test("what clusters keep is no program's, below a wider grant too", async () => {

@@ -91,6 +91,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   echo: c('echo.c'),
   copy: c('copy.c'),
   files: c('files.c'),
+  'fresh-reads': c('fresh-reads.c'),
   misbehave: c('misbehave.c'),
   hog: c('hog.c'),
   beat: c('beat.c'),
