@@ -21,6 +21,11 @@ import type { HolderId } from './page.ts';
 export const DRIFT_ONE_IN = 100;
 /** Renewals in a lease: one may be lost, and the next one still comes before the guard. */
 const RENEWALS = 3;
+/**
+ * Of a node that maps something: it may stand still for longer before its programs lose that (7 of 10 parts of a lease, where three
+ * leave between 5 and 6), and most of the cost of renewals is that of nodes that map nothing.
+ */
+const RENEWALS_IN_USE = 6;
 
 /** How long before its end a holder stops using a lease: drift, and a tenth for taking the access away. */
 export function guardMs(leaseMs: number): number {
@@ -39,6 +44,10 @@ export const HOLD_MAX_MS = 10_000;
 export function renewEveryMs(leaseMs: number, renewals = RENEWALS): number {
   return Math.max(20, Math.floor(leaseMs / renewals));
 }
+
+/** How often a node renews. @param renewals where they are others than as ever */
+export const renewalsOf = (mapsSomething: boolean, renewals?: number): number =>
+  renewals ?? (mapsSomething ? RENEWALS_IN_USE : RENEWALS);
 
 /** The holder's side of one lease. Times are milliseconds of its own monotonic clock. */
 export class HolderLease {

@@ -21,6 +21,13 @@ for (const profile of Object.keys(PROFILES) as ProfileName[]) {
 
 for (const { name, ...mutant } of BARRIER_MUTANTS)
   test(`found: ${name}`, { timeout: 120_000 }, () => {
-    const { failure, counts } = simulate({ seed: SEED, steps: 600_000, few: 0, barriers: true, ...mutant });
+    const { failure, counts } = simulate({
+      seed: SEED,
+      steps: 600_000,
+      few: 0,
+      renewals: 3,
+      barriers: true,
+      ...mutant,
+    });
     expect(failure, `${counts.steps} steps`).toBeDefined();
   });

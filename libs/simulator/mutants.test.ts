@@ -13,11 +13,12 @@ const foundIn = new Map<ProfileName, number>();
 
 for (const { name, ...mutant } of MUTANTS.filter(({ seldom }) => !seldom)) {
   test(`found: ${name}`, { timeout: 120_000 }, () => {
-    const { failure, counts } = simulate({ seed: SEED, steps: STEPS, few: 0, ...mutant });
+    const { failure, counts } = simulate({ seed: SEED, steps: STEPS, few: 0, renewals: 3, ...mutant });
     expect(failure, `${counts.steps} steps`).toBeDefined();
     foundIn.set(mutant.profile, Math.max(foundIn.get(mutant.profile) ?? 0, counts.steps));
     const { seed, machines: _, duties: __, ...cluster } = mutant;
-    if (seed !== undefined) expect(simulate({ few: 0, ...cluster, seed, steps: 1 }).failure).toBeUndefined();
+    if (seed !== undefined)
+      expect(simulate({ few: 0, renewals: 3, ...cluster, seed, steps: 1 }).failure).toBeUndefined();
   });
 }
 

@@ -5,7 +5,7 @@ import { PROFILES, type ProfileName } from '../profiles.ts';
 import { failureText, simulate } from '../simulate.ts';
 
 const SEED = 20_060_902;
-const STEPS = 80_000;
+const STEPS = 100_000;
 
 for (const profile of Object.keys(PROFILES) as ProfileName[])
   test(profile, () => {

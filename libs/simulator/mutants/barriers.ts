@@ -69,7 +69,6 @@ export const BARRIER_MUTANTS: readonly Mutant[] = [
     name: 'a new leader is not told of a member that died while it waited',
     profile: 'upgrade',
     seed: 724_186_819,
-    renewals: 3,
     machines: { relay: (shards) => new RelayWithoutMourning(shards) },
   },
   {

@@ -69,7 +69,6 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
     name: 'sync of a lost page is acknowledged',
     profile: 'partition',
     seed: 490_418_064,
-    renewals: 3,
     machines: { backing: (options) => new BelievesTheStore(options) },
   },
   {

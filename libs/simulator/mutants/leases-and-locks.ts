@@ -81,7 +81,6 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     name: 'late unlocks undo locks',
     profile: 'succession',
     seed: 2_821_331_887,
-    renewals: 3,
     ...{ nodes: 2, pages: 1, shards: 1 },
     machines: {
       desk(watch) {

@@ -68,7 +68,6 @@ export const LEAVING_MUTANTS: readonly Mutant[] = [
     name: 'reports what it may have been let go from',
     profile: 'upgrade',
     seed: 1_204_025_741,
-    renewals: 3,
     ...{ nodes: 3, pages: 2, shards: 2 },
     machines: { drain: (ports, shards) => new TrustsWhatItHas(ports, shards) },
   },

@@ -90,7 +90,6 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     name: 'pages for who is no longer',
     profile: 'partition',
     seed: 3_637_954_954,
-    renewals: 3,
     machines: { lines: (options, inherited) => new TakesAnyPages(options, inherited) },
   },
   {

@@ -19,7 +19,7 @@ export interface Mutant {
   pages?: number;
   shards?: number;
   few?: number;
-  /** In a lease, where `seed` was found with so many: 6 as services of before renew, 3 as those of now. */
+  /** In a lease, where it shows with others than 3: now a node renews three times, or six where it maps something. */
   renewals?: number;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;

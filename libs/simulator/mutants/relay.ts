@@ -45,7 +45,6 @@ export const RELAY_MUTANTS: readonly Mutant[] = [
     name: 'an unlock is taken for heard too early',
     profile: 'faulty',
     seed: 3_822_392_888,
-    renewals: 3,
     ...{ nodes: 3, pages: 2, shards: 2 },
     machines: { relay: (shards) => new ConfirmsEarly(shards) },
   },
@@ -64,7 +63,6 @@ export const RELAY_MUTANTS: readonly Mutant[] = [
     name: 'a former leader grants a lock',
     profile: 'failover',
     seed: 2_425_439_326,
-    renewals: 3,
     machines: { relay: (shards) => new BelievesFormerLeaders(shards) },
   },
   {

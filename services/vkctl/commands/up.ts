@@ -139,7 +139,7 @@ export function addUp(program: Command): void {
     )
     .option(
       '--lease-ms <ms>',
-      "lease of a node's permissions, 3000 unless given: who is silent for longer is dead, and others wait that long for it",
+      "lease of a node's permissions, 3000 unless given: who is silent for longer is dead, and others wait that long for it; of who is silent for two thirds of it programs may lose what they share",
       wholeNumber(100, 600_000),
     )
     .option(

@@ -196,7 +196,7 @@ export class Lines extends Streams {
     expectLease(welcome.leaseMs);
     const before = line.identity;
     this.unspoken(line);
-    line.welcomed(welcome, nowMs);
+    line.welcomed(welcome, nowMs, this.mapped.size > 0);
     this.endHold(line);
     this.timesChanged = true;
     const about = { replica, directory: line.replica, holder: line.holder };

@@ -1,6 +1,6 @@
 // A node's line to one replica of the directory: the stream of the moment, who the node is there, and the lease.
 import type { Welcome } from '@odonata/proto/coherency/v1/coherency';
-import { guardMs, type HolderLease, renewEveryMs } from '../../lease.ts';
+import { guardMs, type HolderLease, renewalsOf, renewEveryMs } from '../../lease.ts';
 
 /** Receivers of pages whose addresses are remembered; a recall names its own. */
 const RECEIVERS_MAX = 10_000;
@@ -52,8 +52,10 @@ export class ReplicaLine {
     return this.welcome?.leaseMs ?? 0;
   }
 
-  get renewEveryMs(): number {
-    return renewEveryMs(this.welcome?.leaseMs ?? 0, this.renewals);
+  /** The next renewal is so far from now. */
+  renewsNext(nowMs: number, mapsSomething: boolean): void {
+    const everyMs = renewEveryMs(this.leaseMs, renewalsOf(mapsSomething, this.renewals));
+    this.nextRenewMs = nowMs + everyMs;
   }
 
   /** Until when this replica's permissions may be used. */
@@ -86,12 +88,12 @@ export class ReplicaLine {
     return true;
   }
 
-  welcomed(welcome: Welcome, nowMs: number): void {
+  welcomed(welcome: Welcome, nowMs: number, mapsSomething: boolean): void {
     this.welcome = welcome;
     this.joined = true;
     this.failures = 0;
     this.addresses.clear();
-    this.nextRenewMs = nowMs + this.renewEveryMs;
+    this.renewsNext(nowMs, mapsSomething);
     this.lease.begin(welcome.leaseMs, Number(welcome.sentMs));
     this.leased = this.lease.valid(nowMs);
   }

@@ -201,7 +201,7 @@ export class Streams extends Leaders {
 
   protected renew(line: ReplicaLine, nowMs: number): void {
     this.sendOn(line, { case: 'renew', value: { sentMs: wholeMs(nowMs) } });
-    line.nextRenewMs = nowMs + line.renewEveryMs;
+    line.renewsNext(nowMs, this.mapped.size > 0);
     this.timesChanged = true;
   }
 }
