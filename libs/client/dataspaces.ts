@@ -304,7 +304,7 @@ function restOf(
 ): Loaded['rest'] {
   if (there === 'unknown') return undefined;
   const kept = there !== undefined && there.load?.made !== true;
-  const whole = kept ? Number(there.sizeBytes) : sizeBytes || Number(there?.sizeBytes ?? 0);
+  const whole = Number(kept ? there.sizeBytes : sizeBytes || (there?.sizeBytes ?? 0));
   return { bytes: Math.max(0, whole - loadedBytes), holds: kept ? 'before' : 'zeros' };
 }
 

@@ -17,6 +17,8 @@ export const EVENT_KINDS = {
   'memory-refused': 'WARNING',
   /** A process ended because of memory: it was refused frames, or had too many of them when others needed some. */
   'process-ended-for-memory': 'WARNING',
+  /** What a virtual kernel kept files in had too many frames when others needed some: they are lost. */
+  'files-lost': 'ERROR',
   /** A service was killed, crashed, or went down with its machine: its next life says so. */
   'service-died': 'WARNING',
   /** A virtual kernel ended with all of its programs, and nobody of its node had ended it: a signal, a start that failed. */

@@ -29,7 +29,7 @@ import type { PmapdConfig } from './config.ts';
 import { HotPages } from './contention/hot-pages.ts';
 import { RangeNames } from './contention/range-names.ts';
 import { Drain } from './drain.ts';
-import { Charges } from './frames/charge.ts';
+import { type ChargedProcess, Charges } from './frames/charge.ts';
 import type { FramePool } from './frames/frame-pool.ts';
 import { Frames } from './frames/frames.ts';
 import { GrowthAudit } from './frames/growth-audit.ts';
@@ -176,7 +176,7 @@ export class Node {
     this.shortage = new Shortage({
       ...{ node: config.node, frames: this.frames },
       onVictim: ({ process }, reason) => {
-        this.ended(process.pid, reason);
+        this.ended(process, reason);
         process.end(reason);
       },
       makesRoom: (sharedOnly) =>
@@ -296,7 +296,7 @@ export class Node {
       },
       sessions: () => this.sessions,
       short: (short) => this.short(short),
-      ended: ({ pid }, reason) => this.ended(pid, reason),
+      ended: (vmspace, reason) => this.ended(vmspace, reason),
     });
   }
 
@@ -313,20 +313,24 @@ export class Node {
 
   /** There is no frame for a process: it is refused, or tries again when there is one. */
   short(short: Short, sharedOnly = false): void {
+    const { process } = short.charge;
     const refuse = (reason: string): void => {
-      this.ended(short.charge.process.pid, reason);
+      // Who writes a file that finds no room goes on.
+      if (process.filesOf === undefined) this.ended(process, reason);
       short.refuse(reason);
     };
     this.shortage.ask({ ...short, refuse }, sharedOnly);
   }
 
   /** A virtual kernel ends a process because of its memory. */
-  endedForMemory({ pid }: Vmspace, reason: string): void {
-    this.ended(pid, reason);
+  endedForMemory(vmspace: Vmspace, reason: string): void {
+    this.ended(vmspace, reason);
   }
 
-  private ended(pid: bigint, reason: string): void {
-    this.events.add('process-ended-for-memory', `process ${pid} ends: ${reason}`, { pid });
+  private ended({ pid, filesOf }: Pick<ChargedProcess, 'pid' | 'filesOf'>, reason: string): void {
+    if (filesOf !== undefined)
+      this.events.add('files-lost', `/tmp of virtual kernel ${filesOf} is lost: ${reason}`);
+    else this.events.add('process-ended-for-memory', `process ${pid} ends: ${reason}`, { pid });
   }
 
   nextVmspace(): bigint {

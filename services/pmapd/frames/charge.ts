@@ -9,6 +9,8 @@ export interface ChargedProcess {
   readonly pid: bigint;
   /** Private and shared frames that it may have; 0: what the node has. */
   readonly quotaFrames: number;
+  /** It is none, but what the virtual kernel of that name keeps files in: `/tmp`. */
+  readonly filesOf?: string | undefined;
   /** Private frames that it has now. */
   privateFrames(): number;
   /** How many more frames its virtual kernel may have. */

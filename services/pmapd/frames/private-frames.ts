@@ -99,12 +99,15 @@ export class PrivateFrames {
 
   private grant(request: bigint, want: number, id: bigint): void {
     const { node, session } = this.o;
-    const allowed = Math.min(want, session.frameRoom());
+    const vmspace = session.vmspaces.get(id);
+    // A virtual kernel looks to the quotas of its processes; what its files may have is the node's to say.
+    const ofFiles = vmspace?.filesOf === undefined ? want : vmspace.charge.quotaRoom;
+    const allowed = Math.min(want, session.frameRoom(), ofFiles);
     const ahead = this.audit.mayGet(allowed, this.held, monotonicMs());
     const granted = node.frames.grant(ahead);
     this.held += granted;
-    const vmspace = session.vmspaces.get(id);
     if (granted > 0 || vmspace === undefined) this.answer(request, granted);
+    else if (ofFiles === 0) this.answer(request, 0, 'out of memory: its files have all that they may');
     else if (allowed === 0) this.answer(request, 0, session.frameReason());
     // Nobody else ends for that.
     else if (ahead === 0)

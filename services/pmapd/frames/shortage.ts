@@ -19,6 +19,8 @@ import type { Frames } from './frames.ts';
 const WAIT_MS = 15_000;
 /** For pages that leave; then somebody ends for it. */
 const LEAVING_MS = 8_000;
+/** Who writes a file may be told that there is no room, and is told so soon: its thread waits in the call. */
+const FILES_WAIT_MS = 2_000;
 /** A victim has so long before the next one is chosen. */
 const END_MS = 3_000;
 const CHECK_MS = 500;
@@ -95,8 +97,10 @@ export class Shortage {
     if (charge.room === 0) return charge.process.vkernelReason();
     const has = `it has ${mib(charge.frames)} of the ${mib(frames.total)} of ${node}`;
     const waitedMs = monotonicMs() - sinceMs;
-    const late = waitedMs > WAIT_MS;
-    if (waitedMs < LEAVING_MS && this.o.makesRoom?.(sharedOnly) === true) return undefined;
+    const ofFiles = charge.process.filesOf !== undefined;
+    const late = waitedMs > (ofFiles ? FILES_WAIT_MS : WAIT_MS);
+    if (waitedMs < (ofFiles ? FILES_WAIT_MS : LEAVING_MS) && this.o.makesRoom?.(sharedOnly) === true)
+      return undefined;
     const others =
       frames.missingToOthers > 0
         ? `, and other clusters of its machine have ${mib(frames.missingToOthers)}`

@@ -31,6 +31,8 @@ import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 export const VMSPACES_MAX = 1_000_000;
 /** Files of a virtual kernel's own, which no process maps. */
 export const FILES_MAX = 4;
+/** Of the frames of its node, what files of a virtual kernel may have: programs that want to begin find some, and nobody ends for files. */
+const FILES_PART = 3 / 4;
 
 /** Where a mapping is in the linear memory of its process: what cannot be is as if it had not been told. */
 export function linearOffsetOf(
@@ -105,13 +107,16 @@ export class SessionVmspaces {
           `${VMSPACES_MAX} vmspaces are the most of one vkernel; end some processes, or run them in another one`,
         ),
       );
-    if (asked === 0n && !isProgramName(this.session.name)) this.expectFewFiles();
+    const keepsFiles = asked === 0n && !isProgramName(this.session.name);
+    if (keepsFiles) this.expectFewFiles();
     const pid = asked === 0n ? this.node.sessions.freeProgramPid() : asked;
     this.node.sessions.expectFree(pid);
     this.node.sessions.expectDescriptor(`the memory of process ${pid}`, { vmspaces: this.byId });
     const id = this.node.nextVmspace();
     const file = join(this.node.memoryDir, `anonymous-${id}-${randomUUID().slice(0, 8)}`);
-    const about = { id, pid, file, sizeBytes: Number(sizeBytes), quotaFrames: Number(quotaFrames) };
+    const filesMost = Math.floor(this.node.frames.total * FILES_PART);
+    const most = keepsFiles ? Math.min(Number(quotaFrames) || filesMost, filesMost) : Number(quotaFrames);
+    const about = { id, pid, file, sizeBytes: Number(sizeBytes), quotaFrames: most };
     try {
       return this.add({ ...about, exists: false });
     } catch (error) {

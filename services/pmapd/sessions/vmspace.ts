@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { PAGE_BYTES, spansOf } from '@odonata/coherency/page.ts';
 import { Code } from '@odonata/rpc/error.ts';
+import { isProgramPid } from '@odonata/rpc/pid.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { AddressMap } from '@odonata/userfault/address-map.ts';
 import { hasData, nextData, punchHole } from '@odonata/userfault/libc.ts';
@@ -21,6 +22,7 @@ import type { ImageUser, LaidImage } from '../frames/images.ts';
 import type { PagedSpace } from '../pageout/paged-space.ts';
 import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
 import type { OpeningProcess } from './open-dataspaces.ts';
+import { isProgramName } from './session-name.ts';
 
 /** Map entries of one vmspace. */
 export const ENTRIES_MAX = 65_536;
@@ -56,6 +58,11 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess, I
   /** True where it maps memory that other nodes may have, too. */
   get sharesMemory(): boolean {
     return this.entries.size > 0;
+  }
+
+  get filesOf(): string | undefined {
+    const { name } = this.session;
+    return isProgramPid(this.pid) && !isProgramName(name) ? name : undefined;
   }
 
   /** @param about `exists`: another pmap manager made its file */

@@ -15,12 +15,16 @@ export class MemoryContents {
   sizeBytes = 0;
   /** Nobody can reach it any more: what is still under way finds no frame. */
   #over = false;
+  /** What it held is gone. Nobody takes it for an empty file: it is none before somebody makes it one. */
+  #lost = false;
 
   constructor(store: FrameStore) {
     this.#store = store;
   }
 
+  /** @throws WasiError EIO */
   read(offset: number, lengthBytes: number): Uint8Array {
+    if (this.#lost) fail(Errno.io);
     const length = Math.max(0, Math.min(lengthBytes, this.sizeBytes - offset));
     const bytes = new Uint8Array(length);
     for (const { page, begin, part } of partsOf(offset, bytes)) {
@@ -30,17 +34,18 @@ export class MemoryContents {
     return bytes;
   }
 
-  /** @throws WasiError ENOSPC, EFBIG */
+  /** @throws WasiError ENOSPC, EFBIG, EIO */
   async write(at: number | undefined, bytes: Uint8Array): Promise<Written> {
     // Where the end is it is known only when there are frames: others may append meanwhile.
     for (;;) {
+      if (this.#lost) fail(Errno.io);
       const offset = at ?? this.sizeBytes;
       if (bytes.length === 0) return { written: 0, endBytes: offset };
       if (offset + bytes.length > fileBytesMax) fail(Errno.fbig);
       const frames = await this.#store.take(this.#missing(offset, bytes.length));
-      if (this.#over || (at === undefined && offset !== this.sizeBytes)) {
+      if (this.#over || this.#lost || (at === undefined && offset !== this.sizeBytes)) {
         this.#store.give(frames);
-        if (this.#over) fail(Errno.io);
+        if (this.#over || this.#lost) fail(Errno.io);
         continue;
       }
       return this.#put(offset, bytes, frames);
@@ -66,9 +71,11 @@ export class MemoryContents {
     return { written, endBytes: offset + written };
   }
 
-  /** @throws WasiError EFBIG */
+  /** @throws WasiError EFBIG, EIO */
   setSize(sizeBytes: number): void {
     if (sizeBytes > fileBytesMax) fail(Errno.fbig);
+    if (sizeBytes === 0) this.#lost = false;
+    if (this.#lost) fail(Errno.io);
     if (sizeBytes < this.sizeBytes) {
       const firstGone = Math.ceil(sizeBytes / PAGE_BYTES);
       const gone = [...this.#frames].filter(([page]) => page >= firstGone);
@@ -81,8 +88,9 @@ export class MemoryContents {
     this.sizeBytes = sizeBytes;
   }
 
-  /** From now on a write before `endBytes` finds room. @throws WasiError ENOSPC, EFBIG */
+  /** From now on a write before `endBytes` finds room. @throws WasiError ENOSPC, EFBIG, EIO */
   async allocate(endBytes: number): Promise<void> {
+    if (this.#lost) fail(Errno.io);
     if (endBytes > fileBytesMax) fail(Errno.fbig);
     const missing = this.#missing(0, endBytes);
     if (missing > this.#store.freeFrames) fail(Errno.nospc);
@@ -106,6 +114,7 @@ export class MemoryContents {
 
   /** The frames are lost, all at once. */
   forget(): void {
+    this.#lost ||= this.sizeBytes > 0;
     this.#frames = new Map();
     this.sizeBytes = 0;
   }

@@ -20,7 +20,10 @@ export function memoryMount({ pmap, log }: { pmap: Promise<Pmap>; log: Logger })
         sizeBytes: FILE_BYTES,
         quotaBytes: MEMORY_MOUNT_BYTES,
         onLost: (reason) => {
-          log.warn({ reason }, '/tmp of this virtual kernel is lost: its files are empty now');
+          log.warn(
+            { reason },
+            '/tmp of this virtual kernel is lost: its files answer EIO until they are emptied or removed',
+          );
           tree.lost();
           file = undefined;
           current = undefined;

@@ -67,7 +67,7 @@ export class MemoryTree {
     return this.#nodesBytes === 0;
   }
 
-  /** The frames are lost: every file is empty from now on. */
+  /** The frames are lost: what files held is gone, and whoever reads or writes one hears that, until it is made empty. */
   lost(): void {
     for (const file of this.#files) file.contents.forget();
     this.store.forget();
