@@ -204,6 +204,17 @@ test('what neighbours need themselves, and nobody has room for, ends whose it is
   await until('neighbours have nothing of it', async () => (await lodgedElsewhere()) === 0);
 }, 180_000);
 
+test('who fills /tmp is told that there is no room, soon, and what is there stays', async () => {
+  const files = async (...args: string[]) => String((await cluster.run('node1', 'files', args)).stdout);
+  await files('write', '/tmp/note', 'kept');
+  // Three quarters of the node: its other pages leave for that, but those of programs that begin need not.
+  expect(await files('fill', '/tmp/big')).toMatch(/^[3-6] MiB, then: No space left on device\n$/);
+  expect(await files('cat', '/tmp/note')).toBe('kept\n');
+  for (const name of ['note', 'big']) await files('rm', `/tmp/${name}`);
+  const { stdout } = await cluster.vkctl(['events', '--json', '--kind', 'files-lost']);
+  expect(JSON.parse(stdout)).toEqual([]);
+}, 180_000);
+
 test('the death of a neighbour ends whoever needs what was there, with the reason; others go on', async () => {
   const paging = await cluster.start('node1', 'paging', ['18', '1000000', 'random', '4']);
   await until('its memory is at node2', async () => ((await pool('node2')).lodgedPages ?? 0) > 500);
