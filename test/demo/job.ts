@@ -135,7 +135,7 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
           elapsedMs += done.elapsedMs;
         }
         spentBefore = await spentBy(state.record!);
-        task.title = `In shared memory, a third on each node: vkctl ds load --node node1 ${TEXTS[0]} FILE ... (${seconds(elapsedMs)})`;
+        task.title = `In shared memory, a third on each node: vkctl ds load --node node1 ${TEXTS[0]} FILE, and two more (${seconds(elapsedMs)})`;
       },
     },
     {

@@ -131,7 +131,14 @@ export const NODE_LIMITS: readonly Row[] = [
     '',
     'descriptor-answers',
   ],
-  ['a virtual kernel', 'bytes of `/tmp`', size(MEMORY_MOUNT_BYTES), 'ENOSPC', '', INSIDE],
+  [
+    'a virtual kernel',
+    'bytes of `/tmp`',
+    `${size(MEMORY_MOUNT_BYTES)}, and 3/4 of its node`,
+    'ENOSPC',
+    '',
+    INSIDE,
+  ],
   ['a virtual kernel', 'names and links of `/tmp`, as bytes', size(NODES_BYTES_MAX), 'ENOSPC', '', INSIDE],
   [
     'a virtual kernel',
