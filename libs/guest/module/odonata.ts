@@ -207,12 +207,8 @@ export const odonata = {
     ds_open: {
       doc: 'Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one that exists it must be the same (else EINVAL), or 0 for "whatever it is".  A new dataspace reads as zeros, and is its user\'s alone (docs/ownership.md).',
       parameters: [
-        {
-          name: 'name',
-          type: 'bytes',
-          doc: 'where the name begins: A-Z a-z 0-9 . _ - /, with no part that is "." or ".."',
-        },
-        { name: 'name_len', type: 'u32', doc: 'bytes of the name, 1 to 200' },
+        { name: 'name', type: 'bytes', doc: 'where the name begins' },
+        { name: 'name_len', type: 'u32', doc: 'bytes of the name, 1 to 255' },
         { name: 'size', type: 'u64', doc: 'bytes, or 0' },
         { name: 'flags', type: 'i32', doc: 'of OPEN_' },
         { name: 'out', type: 'out dataspace', doc: 'what was opened' },

@@ -62,7 +62,7 @@ export function addDs(program: Command): void {
     command(
       'create <name> <size>',
       'make one full of zeroes',
-      'Makes one full of zeroes; fails when the name exists. A name has 1 to 200 of A-Z a-z 0-9 . _ - /, and no part that is "." or "..".',
+      'Makes one full of zeroes; fails when the name exists.',
       true,
     ),
   )
