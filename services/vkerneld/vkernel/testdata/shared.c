@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
   expect("size", ds.size_bytes, 10000);
   expect("open", odonata_ds_open("words", 5, 0, 0, &again), 0);
   expect("same", again.id, ds.id);
-  expect("other size", odonata_ds_open("words", 5, 20000, ODONATA_OPEN_CREATE, &again), ODONATA_EEXIST);
+  expect("other size", odonata_ds_open("words", 5, 20000, ODONATA_OPEN_CREATE, &again), ODONATA_EINVAL);
   expect("exclusive", odonata_ds_open("words", 5, 10000, 3, &again), ODONATA_EEXIST);
   expect("no name", odonata_ds_open("", 0, 10000, 1, &again), ODONATA_EINVAL);
   expect("flags", odonata_ds_open("words", 5, 10000, 8, &again), ODONATA_EINVAL);
