@@ -40,15 +40,16 @@ export function notFound(
 }
 
 /** INVALID_ARGUMENT with a BadRequest. @param field as in the .proto file: `page_size`, `map.length_bytes`. */
-export function invalidField(field: string, reason: string, options?: ErrorOptions): RpcError {
-  const detail = create(BadRequestSchema, { fieldViolations: [{ field, description: reason }] });
-  return new RpcError(Code.InvalidArgument, reason, { ...options, more: [detail] });
-}
+export const invalidField = (field: string, reason: string, options?: ErrorOptions): RpcError =>
+  badRequest(Code.InvalidArgument, field, reason, options);
 
 /** ALREADY_EXISTS with a BadRequest: what is there differs from what was asked for in this field. */
-export function existsOtherwise(field: string, reason: string): RpcError {
+export const existsOtherwise = (field: string, reason: string): RpcError =>
+  badRequest(Code.AlreadyExists, field, reason);
+
+function badRequest(code: Code, field: string, reason: string, options?: ErrorOptions): RpcError {
   const detail = create(BadRequestSchema, { fieldViolations: [{ field, description: reason }] });
-  return new RpcError(Code.AlreadyExists, reason, { more: [detail] });
+  return new RpcError(code, reason, { ...options, more: [detail] });
 }
 
 /** RESOURCE_EXHAUSTED with a QuotaFailure: somebody has as many as they may. @param subject `user:alice` */

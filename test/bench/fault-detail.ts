@@ -1,7 +1,7 @@
 // Where the time of a fault goes: samples of each process that has a part in it, its system calls, and the way of single faults.
 import { clusterProcesses } from './cpu-time.ts';
 import { type Around, type ProcessProfile, placesOf, profileFaults, profileTables } from './fault-profile.ts';
-import { play, type Scene } from './fault-scenes.ts';
+import { nodesFrom, play, type Scene } from './fault-scenes.ts';
 import { countSystemCalls, type SystemCalls, systemCallTable } from './fault-system-calls.ts';
 import { timelines } from './fault-timeline.ts';
 import type { PartResult, Setting } from './part.ts';
@@ -17,7 +17,7 @@ export async function faultDetail(
     if (scene.kind.place === 'vkernel') continue;
     const { name: fault } = scene.kind;
     setting.progress(`${fault}: where its time goes`);
-    const order = [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length);
+    const order = nodesFrom(nodes, i);
     const round = async (around: Around): Promise<number> =>
       (await play(setting, scene, order, around)).accesses;
     profiles.push(...(await profileFaults(setting, fault, order, round)));

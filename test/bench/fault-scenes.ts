@@ -135,6 +135,10 @@ export function scenes(
   ];
 }
 
+/** All of them, from the one of a scene on: each scene has a node of its own. */
+export const nodesFrom = (nodes: readonly string[], scene: number): string[] =>
+  nodes.map((_, i) => nodes[(scene + i) % nodes.length]!);
+
 /** On the first of these nodes, while others have the pages. */
 export async function play(
   setting: Setting,

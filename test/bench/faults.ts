@@ -8,7 +8,7 @@ import { EchoYardstick } from './echo.ts';
 import { faultDetail } from './fault-detail.ts';
 import { firstFaultsTable, presentFaults } from './fault-report.ts';
 import type { FaultResult } from './fault-result.ts';
-import { play, scenes } from './fault-scenes.ts';
+import { nodesFrom, play, scenes } from './fault-scenes.ts';
 import type { Part } from './part.ts';
 import { rareFaults, rareTable } from './rare-faults.ts';
 import { chainTable, rawChains } from './raw-chain.ts';
@@ -31,7 +31,7 @@ export const faults: Part = {
       if (i === all.length >> 1) await yardstick.measure('between');
       setting.progress(scene.kind.name);
       // Node i first, the others after it: each scene has a node of its own.
-      const order = [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length);
+      const order = nodesFrom(nodes, i);
       for (let round = 0; !setting.quick && round < WARM_UP_ROUNDS; round++) {
         const result = await play(setting, scene, order);
         if (round === 0) fresh.push(result);

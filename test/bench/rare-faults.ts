@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
 import type { FaultResult } from './fault-result.ts';
-import { play, scenes } from './fault-scenes.ts';
+import { nodesFrom, play, scenes } from './fault-scenes.ts';
 import { round } from './figure.ts';
 import { columns, type ResultTable, type Setting } from './part.ts';
 import { type ChainName, type ChainResult, rawChains } from './raw-chain.ts';
@@ -31,9 +31,7 @@ export async function rareFaults(setting: Setting, nodes: readonly string[]): Pr
   for (const [i, scene] of all.entries()) {
     if (!NAMES.includes(scene.kind.name)) continue;
     setting.progress(`now and then: ${scene.kind.name}`);
-    faults.push(
-      await play(setting, scene, [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length)),
-    );
+    faults.push(await play(setting, scene, nodesFrom(nodes, i)));
   }
   const chains = await rawChains(setting, CHAINS, { count: accesses, computeUs: COMPUTE_US });
   return { faults, chains, standing };

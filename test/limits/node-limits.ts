@@ -16,7 +16,7 @@ import { ACCEPT_PAGES_MAX } from '../../services/pmapd/losses.ts';
 import { WAITING_MAX as ANSWERS_MAX } from '../../services/pmapd/sessions/descriptor-outbox.ts';
 import { OPEN_MAX } from '../../services/pmapd/sessions/open-dataspaces.ts';
 import { WORK_MAX } from '../../services/pmapd/sessions/session-requests.ts';
-import { FILES_MAX, VMSPACES_MAX } from '../../services/pmapd/sessions/session-vmspaces.ts';
+import { FILES_MAX, FILES_PART, VMSPACES_MAX } from '../../services/pmapd/sessions/session-vmspaces.ts';
 import { UNTOLD_MAX } from '../../services/pmapd/sessions/teller.ts';
 import { ENTRIES_MAX } from '../../services/pmapd/sessions/vmspace.ts';
 import { FLUSHES_MAX } from '../../services/pmapd/vmspaces/flush.ts';
@@ -134,7 +134,7 @@ export const NODE_LIMITS: readonly Row[] = [
   [
     'a virtual kernel',
     'bytes of `/tmp`',
-    `${size(MEMORY_MOUNT_BYTES)}, and 3/4 of its node`,
+    `${size(MEMORY_MOUNT_BYTES)}, and ${100 * FILES_PART} % of its node`,
     'ENOSPC',
     '',
     INSIDE,

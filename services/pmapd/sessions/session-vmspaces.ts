@@ -32,7 +32,7 @@ export const VMSPACES_MAX = 1_000_000;
 /** Files of a virtual kernel's own, which no process maps. */
 export const FILES_MAX = 4;
 /** Of the frames of its node, what files of a virtual kernel may have: programs that want to begin find some, and nobody ends for files. */
-const FILES_PART = 3 / 4;
+export const FILES_PART = 3 / 4;
 
 /** Where a mapping is in the linear memory of its process: what cannot be is as if it had not been told. */
 export function linearOffsetOf(
