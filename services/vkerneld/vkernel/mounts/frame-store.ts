@@ -22,6 +22,8 @@ export class FrameStore {
   #next = 0;
   #used = 0;
   #free: number[] = [];
+  /** Times that all was lost: what was asked for before is not of the store of now. */
+  #losses = 0;
 
   constructor(source: FrameSource, framesMax: number) {
     this.#source = source;
@@ -55,7 +57,9 @@ export class FrameStore {
     this.#fd = await this.#source.descriptor();
     // Before others are asked to wait.
     this.#used += wanted;
+    const losses = this.#losses;
     const granted = await this.#source.take(wanted).catch(() => 0);
+    if (losses !== this.#losses) return [];
     this.#used -= wanted - granted;
     const frames: number[] = [];
     while (frames.length < granted) frames.push(this.#free.pop() ?? this.#next++);
@@ -88,6 +92,7 @@ export class FrameStore {
   forget(): void {
     this.#source.give(this.#used);
     [this.#fd, this.#next, this.#used, this.#free] = [-1, 0, 0, []];
+    this.#losses++;
   }
 }
 

@@ -59,6 +59,9 @@ test('a write that waits for frames while they are lost fails', async () => {
   const waiting = contents.write(8_192, bytes('more'));
   await asked.promise;
   contents.forget();
-  give(1);
+  store.forget();
+  give(0);
   await expect(waiting).rejects.toThrow(io);
+  // It has none, and not fewer.
+  expect(store.usedFrames).toBe(0);
 });
