@@ -142,6 +142,12 @@ async function expectExact(program: Program): Promise<void> {
 }
 const lodgedElsewhere = async () =>
   ((await pool('node2')).lodgedPages ?? 0) + ((await pool('node3')).lodgedPages ?? 0);
+/** A neighbour that had no room is not asked again for a while, and what finds none meanwhile ends. */
+const neighboursTakePages = () =>
+  until('neighbours take pages', async () => {
+    const { code } = await cluster.run('node1', 'paging', ['12', '100', 'random', '3']);
+    return code === 0;
+  });
 /** Programs that need nearly all frames of both neighbours there, and keep them until they are ended. */
 async function hogsElsewhere(mib: number): Promise<Program[]> {
   const start = (node: string) => cluster.start(node, 'hog', ['private', `${mib}`, '600000']);
@@ -205,6 +211,7 @@ test('what neighbours need themselves, and nobody has room for, ends whose it is
 }, 180_000);
 
 test('who fills /tmp is told that there is no room, soon, and what is there stays', async () => {
+  await neighboursTakePages();
   const files = async (...args: string[]) => String((await cluster.run('node1', 'files', args)).stdout);
   await files('write', '/tmp/note', 'kept');
   // Three quarters of the node: its other pages leave for that, but those of programs that begin need not.
@@ -216,6 +223,7 @@ test('who fills /tmp is told that there is no room, soon, and what is there stay
 }, 180_000);
 
 test('the death of a neighbour ends whoever needs what was there, with the reason; others go on', async () => {
+  await neighboursTakePages();
   const paging = await cluster.start('node1', 'paging', ['18', '1000000', 'random', '4']);
   let host: string | undefined;
   await until('its memory is at a neighbour', async () => {
