@@ -126,15 +126,16 @@ export class Connection {
 
   /** The node of this name. @throws RpcError NOT_FOUND that lists the others when there is none */
   async node(name: string, signal?: AbortSignal): Promise<Node> {
+    const endMs = Date.now() + KNOWN_MS;
     let nodes = await this.nodes(signal);
-    const isKnown = (node: Node): boolean => node.name === name;
-    // A router that has just started does not know all yet.
-    for (const endMs = Date.now() + KNOWN_MS; !nodes.some(isKnown) && Date.now() < endMs; ) {
+    // A router that has just started does not know all yet, nor all of each.
+    const isKnown = (node: Node): boolean => node.name === name && (isWhole(node) || !this.#syslink.settling);
+    while (!nodes.some(isKnown) && Date.now() <= endMs) {
       if (nodes.length > 0 && nodes.every(isWhole)) break;
       await delay(100, anyOf(signal, this.closed));
       nodes = await this.nodes(signal);
     }
-    const found = nodes.find(isKnown);
+    const found = nodes.find((node) => node.name === name);
     if (found) return found;
     const names = nodes.map((node) => node.name).join(', ') || 'none';
     throw clientError(

@@ -1,6 +1,7 @@
 import * as grpc from '@grpc/grpc-js';
 import type { Role } from '@odonata/proto/auth/v1/access';
 import { isUnix } from './address.ts';
+import { closeGoneConnections } from './gone-connections.ts';
 import { ownFolder, ownToken } from './identity/own.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
 import { TokenSource } from './identity/token-source.ts';
@@ -97,6 +98,7 @@ export function openChannel(
     narrow?: boolean;
   } = {},
 ): RpcChannel {
+  if (!isUnix(address)) closeGoneConnections();
   const folder = options.folder ?? ownFolder();
   const channel = new grpc.Client(address, channelCredentials(address, folder, options.server), {
     ...CHANNEL_OPTIONS,

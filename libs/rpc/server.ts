@@ -4,6 +4,7 @@ import { Channelz } from '@odonata/proto/grpc/channelz/v1/channelz';
 import { isUnix, ListenError } from './address.ts';
 import { FRAME_BOUNDS, HEADERS_BYTES, SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
 import { boundConnections, CONNECTIONS_MAX } from './connection-bounds.ts';
+import { closeGoneConnections } from './gone-connections.ts';
 import { watchHandshakes } from './handshakes.ts';
 import { ServingState } from './health.ts';
 import { Gate } from './identity/gate.ts';
@@ -107,6 +108,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     },
     async listen(address) {
       rpcServer.complete();
+      if (!isUnix(address)) closeGoneConnections();
       const bound = isUnix(address)
         ? await doors.open(address, server)
         : await bind(server, address, options.foreign?.credentials ?? serverCredentials(address, folder));

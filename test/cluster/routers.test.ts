@@ -160,6 +160,17 @@ const throughFirst = () => ({
   ODONATA_TLS_DIR: cluster.tlsDir,
 });
 
+/** `vkctl cp` through syslinkd1. */
+function copyThroughFirst(args: string[]) {
+  const child = spawn(process.execPath, [VKCTL, 'cp', ...args], { env: throughFirst() });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise((resolve) => child.once('close', (code) => resolve([code, stderr])));
+  return { child, ended };
+}
+
 /** As it comes to so many bytes, syslinkd1 is killed; it is back a moment later. */
 function killer(atBytes: number) {
   let bytes = 0;
@@ -184,27 +195,38 @@ test('one killed while a file of 32 MiB is copied: it arrives whole, there and b
   const file = randomBytes(size);
   const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
   await cluster.output('node1', 'echo', [], { stdin: 'the virtual kernel runs\n' });
-  const put = spawn(process.execPath, [VKCTL, 'cp', '-', there], { env: throughFirst() });
-  const putEnd = new Promise((resolve) => put.once('close', resolve));
+  const { child: put, ended: putEnd } = copyThroughFirst(['-', there]);
   const putKiller = killer(size / 2);
   for (let at = 0; at < size; at += 2 ** 20) {
     await new Promise((written) => put.stdin.write(file.subarray(at, at + 2 ** 20), written));
     putKiller.passed(2 ** 20);
   }
   put.stdin.end();
-  expect(await putEnd).toBe(0);
+  expect(await putEnd).toEqual([0, '']);
   await putKiller.done();
-  const get = spawn(process.execPath, [VKCTL, 'cp', there, '-'], { env: throughFirst() });
-  const getEnd = new Promise((resolve) => get.once('close', resolve));
+  const { child: get, ended: getEnd } = copyThroughFirst([there, '-']);
   const getKiller = killer(size / 2);
   const came: Buffer[] = [];
   for await (const piece of get.stdout as AsyncIterable<Buffer>) {
     came.push(piece);
     getKiller.passed(piece.length);
   }
-  expect(await getEnd).toBe(0);
+  expect(await getEnd).toEqual([0, '']);
   expect(hash(Buffer.concat(came))).toBe(hash(file));
   await getKiller.done();
+});
+
+test('one that has just started is asked at once: it is waited for until it knows all of the node', async () => {
+  const there = 'node1/default:/tmp/small';
+  for (let round = 0; round < 2; round++) {
+    const { restarts } = cluster.service('syslinkd1');
+    await cluster.kill('syslinkd1');
+    await until('it is back', () => cluster.service('syslinkd1').restarts > restarts);
+    const { child, ended } = copyThroughFirst(['-', there]);
+    child.stdin.end(`round ${round}`);
+    expect(await ended).toEqual([0, '']);
+  }
+  await cluster.well();
 });
 
 test('each killed while a child on another node reads and writes: its streams go on, once and in order', async () => {

@@ -57,6 +57,8 @@ export interface SyslinkEndpoint {
   ready(options?: { deadlineMs?: number; signal?: AbortSignal }): Promise<void>;
   /** True while it is registered with a router. */
   readonly connected: boolean;
+  /** That one had just started when we came: it may not know everybody yet. */
+  readonly settling: boolean;
   /** Answers to a name, too, at every router that it is attached to: SCOPE:NAME, of a person, or :NAME (docs/syslink.md). */
   register(name: string, options?: NameOptions): OwnName;
   /** What the router that calls go through knows, all pages. */
@@ -140,6 +142,10 @@ class AttachedEndpoint implements SyslinkEndpoint {
 
   get connected(): boolean {
     return this.#best() !== undefined;
+  }
+
+  get settling(): boolean {
+    return this.#best()?.settling === true;
   }
 
   get refusal(): string | undefined {
