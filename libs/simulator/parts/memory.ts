@@ -87,6 +87,7 @@ export class MemoryPart {
         tables,
         budget: {
           roomFor: () => (random.oneIn(SHORT_ONE_IN) ? 0 : FRAMES),
+          spareFor: () => FRAMES,
           reserve: () => {},
           unreserve: () => {},
           sharedIsFull: false,

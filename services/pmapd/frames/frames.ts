@@ -15,6 +15,8 @@ import type { FramePool } from './frame-pool.ts';
 const PRIVATE_PART = 1 / 8;
 /** Of all frames: shared pages only of those within their share. */
 const SPARE_PART = 1 / 8;
+/** Of all frames: pages leave to neighbours until there is room for so many (dataspace-pageout.ts). */
+export const LEAVING_PART = 1 / 8;
 /** Frames granted ahead are so much of what is free at most: what one virtual kernel has ahead no other one has. */
 const AHEAD_PART = 1 / 8;
 const AHEAD_MIN = 64;
@@ -130,6 +132,10 @@ export class Frames implements FrameLedger, FrameBudget {
   roomFor(charged: number): number {
     const charge = this.charges.get(charged);
     return Math.min(this.room(charge), charge?.room ?? Number.POSITIVE_INFINITY);
+  }
+
+  spareFor(charged: number): number {
+    return Math.max(0, this.roomFor(charged) - Math.floor(this.total * LEAVING_PART));
   }
 
   /** Runs something meanwhile for which `passing` frames are there. */

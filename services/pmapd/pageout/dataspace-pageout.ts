@@ -11,7 +11,7 @@ import { type PageSpan, spansOf, unreachable } from '@odonata/coherency/page.ts'
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import type { Frames } from '../frames/frames.ts';
+import { type Frames, LEAVING_PART } from '../frames/frames.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { LodgedPages } from './lodged-pages.ts';
@@ -19,7 +19,6 @@ import type { NeighbourNodes } from './neighbours.ts';
 
 /** Of all frames. */
 const LOW_PART = 1 / 16;
-const HIGH_PART = 1 / 8;
 const INACTIVE_PART = 1 / 8;
 /** Pages that leave in one turn, and that are looked for in one memory file. */
 const TURN_PAGES = 512;
@@ -68,7 +67,7 @@ export class DataspacePageout {
     this.o = options;
     const { frames, memory } = options;
     this.low = Math.floor(frames.total * LOW_PART);
-    this.high = Math.floor(frames.total * HIGH_PART);
+    this.high = Math.floor(frames.total * LEAVING_PART);
     this.policy = new PageoutPolicy(Math.floor(frames.total * INACTIVE_PART));
     this.pool = new NodePool({ state: (dataspace, page) => memory.state(dataspace, page) });
   }

@@ -190,9 +190,12 @@ export class Faults<M extends Mapping, B> {
     this.bring(prediction, entry, lostLately.take(entry.endPage));
   }
 
-  /** To be read, and needed. */
+  /** To be read, and needed; but nothing that is used leaves for it. */
   private bring(prediction: WritePrediction, entry: M, runs: readonly PageSpan[]): void {
-    const wanted = runs.map((run) => ({ ...run, neededPages: run.pageCount }));
+    let spare = runs.length === 0 ? 0 : this.context.ports.budget.spareFor(entry.charged);
+    const wanted = runs
+      .filter(({ pageCount }) => (spare -= pageCount) >= 0)
+      .map((run) => ({ ...run, neededPages: run.pageCount }));
     for (const { firstPage, pageCount } of wanted)
       for (let page = firstPage; page < firstPage + pageCount; page++) prediction.read(page);
     if (wanted.length > 0) this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });

@@ -28,6 +28,8 @@ export interface PageFrames<B> {
 export interface FrameBudget {
   /** How many more frames somebody, by their number, may bring for shared pages. */
   roomFor(charged: number): number;
+  /** How many of those it may bring before other pages have to leave for them. */
+  spareFor(charged: number): number;
   /** A frame is kept for a page that will be asked for. */
   reserve(charged: number): void;
   /** It came, or will not come. */

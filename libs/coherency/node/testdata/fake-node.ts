@@ -140,6 +140,10 @@ export class FakeNode implements PageTables<FakeMapping>, FrameBudget, PageFrame
     return Math.max(0, this.framesMax - this.frames.size - this.reservedFrames);
   }
 
+  spareFor(): number {
+    return this.roomFor();
+  }
+
   reserve(): void {
     this.reservedFrames++;
   }
