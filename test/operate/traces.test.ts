@@ -113,10 +113,10 @@ describe('one run', () => {
     const name = `vkctl run ${basename(module)}`;
     const { code } = await cluster.vkctl(['run', '--node', 'node2', module, 'traced']);
     expect(code).toBe(0);
-    const spans = await traceWith(name, 'run program');
+    const run = 'odonata.vkernel.v1.VkernelService/Run';
+    const spans = await traceWith(name, `route ${run}`, run, 'run program');
     expectTree(spans);
     const root = one(spans, name);
-    const run = 'odonata.vkernel.v1.VkernelService/Run';
     const routed = one(spans, `route ${run}`);
     const served = one(spans, run);
     const load = one(spans, 'load program');

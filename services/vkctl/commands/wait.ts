@@ -48,12 +48,13 @@ async function wait(pids: string[], options: WaitOptions): Promise<void> {
   const targets = pids.map(parsePid);
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort());
-  const late = options.timeout === undefined ? [] : [AbortSignal.timeout(options.timeout * 1000)];
-  const signal = AbortSignal.any([abort.signal, ...late]);
   const ends: (ProcessEnd & { pid: bigint })[] = [];
   let running = 0;
-  await withCluster(options, ({ programs }) =>
-    forEachPid(targets, async (pid) => {
+  await withCluster(options, ({ programs }) => {
+    // From here on: what has ended by now is told, however long the way there took.
+    const late = options.timeout === undefined ? [] : [AbortSignal.timeout(options.timeout * 1000)];
+    const signal = AbortSignal.any([abort.signal, ...late]);
+    return forEachPid(targets, async (pid) => {
       const end = await endOf(programs, pid, signal);
       if (end === undefined) {
         running += 1;
@@ -62,8 +63,8 @@ async function wait(pids: string[], options: WaitOptions): Promise<void> {
       ends.push({ pid, ...end });
       if (!options.json) say(shownEnd(pid, end));
       process.exitCode = end.code;
-    }),
-  );
+    });
+  });
   if (options.json) printJson(ends);
   if (abort.signal.aborted) process.exitCode = INTERRUPTED_EXIT;
   else if (running > 0)

@@ -16,7 +16,8 @@ function broughtAlong(frames: number): number {
     const actions = node.step({ type: 'fault', entry, page, write: false, atNs: 0n });
     for (const action of actions)
       if (action.type === 'ahead')
-        for (const { pageCount, neededPages } of action.wanted) if (neededPages === pageCount) brought += pageCount;
+        for (const { pageCount, neededPages } of action.wanted)
+          if (neededPages === pageCount) brought += pageCount;
   }
   return brought;
 }
