@@ -4,6 +4,7 @@
 //                             no:  a frame is kept, the page is asked for, the fault waits -> ready: from the start
 import { type AccessMode, mayRead, mayWrite, type PageSpan, spansOf } from '../../page.ts';
 import { DENSE_BLOCK_PAGES, DENSE_MISSING_LEAST } from '../readahead/dense-blocks.ts';
+import type { Wanted } from '../readahead/readahead.ts';
 import type { WritePrediction } from '../readahead/write-prediction.ts';
 import type { MemoryContext } from './memory-context.ts';
 import type { Ahead, EventOf } from './memory-messages.ts';
@@ -167,7 +168,9 @@ export class Faults<M extends Mapping, B> {
     mode: AccessMode,
     shared = false,
   ): void {
-    const wanted = entry.readahead.wanted(page, entry.endPage, shared, mode === 'WRITE');
+    const wanted = entry.readahead
+      .wanted(page, entry.endPage, shared, mode === 'WRITE')
+      .map((each) => this.withinSpare(each, entry));
     const together = Math.max(1, this.roomFor(dataspace, entry, page, wanted[0]?.neededPages ?? 1));
     const run = { dataspace: dataspace.id, firstPage: page, pageCount: together };
     this.context.want(run, mode, together);
@@ -177,6 +180,13 @@ export class Faults<M extends Mapping, B> {
     if (mode !== 'READ') return;
     this.bringLost(dataspace, entry);
     if (entry.readahead.scattered && dataspace.dense.fault(page)) this.bringBlock(dataspace, entry, page);
+  }
+
+  /** What is a mere guess: nothing that is used leaves for it. */
+  private withinSpare(wanted: Wanted, { charged }: M): Wanted {
+    const { pageCount, neededPages } = wanted;
+    if (pageCount <= neededPages || this.context.ports.budget.spareFor(charged) >= pageCount) return wanted;
+    return { ...wanted, pageCount: neededPages };
   }
 
   // Of the page itself there is.
@@ -192,12 +202,15 @@ export class Faults<M extends Mapping, B> {
 
   /** To be read, and needed; but nothing that is used leaves for it. */
   private bring(prediction: WritePrediction, entry: M, runs: readonly PageSpan[]): void {
-    let spare = runs.length === 0 ? 0 : this.context.ports.budget.spareFor(entry.charged);
-    const wanted = runs
-      .filter(({ pageCount }) => (spare -= pageCount) >= 0)
-      .map((run) => ({ ...run, neededPages: run.pageCount }));
-    for (const { firstPage, pageCount } of wanted)
+    if (runs.length === 0) return;
+    let spare = this.context.ports.budget.spareFor(entry.charged);
+    const wanted: Wanted[] = [];
+    for (const { firstPage, pageCount } of runs) {
+      if (pageCount > spare) break;
+      spare -= pageCount;
+      wanted.push({ firstPage, pageCount, neededPages: pageCount });
       for (let page = firstPage; page < firstPage + pageCount; page++) prediction.read(page);
+    }
     if (wanted.length > 0) this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
   }
 
