@@ -35,7 +35,9 @@ export interface ConnectOptions extends Where, AttachOptions {}
  * UNAUTHENTICATED: no identity to show
  */
 export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
-  return await attach(await locate(options, options.signal), options);
+  const cluster = await attach(await locate(options, options.signal), options);
+  await cluster.connection.known(options.signal);
+  return cluster;
 }
 
 /** The same where it is known where its routers are. */

@@ -111,17 +111,23 @@ export class Connection {
     }
   }
 
-  async #nodes(signal: AbortSignal | undefined): Promise<Node[]> {
-    const nodes = new Map<string, Node>();
-    for (const endpoint of await this.listEndpoints(signal)) {
-      if (!endpoint.node) continue;
-      const node = nodes.get(endpoint.node) ?? { name: endpoint.node, index: endpoint.nodeIndex };
-      nodes.set(endpoint.node, node);
-      if (!endpoint.connected) continue;
-      if (endpoint.kind === EndpointKind.PMAP) node.pmapd = endpoint;
-      if (endpoint.kind === EndpointKind.VKERNEL) node.vkerneld = endpoint;
+  /** At a router that has just started: until it knows a directory and all of each node, as far as they come in a few seconds. */
+  async known(signal?: AbortSignal): Promise<void> {
+    const endMs = performance.now() + KNOWN_MS;
+    while (this.#syslink.settling && performance.now() < endMs) {
+      const endpoints = await this.listEndpoints(signal).catch((): Endpoint[] => []);
+      const nodes = nodesOf(endpoints);
+      const isDirected = endpoints.some(
+        ({ kind, connected }) => connected && kind === EndpointKind.DIRECTORY,
+      );
+      if (isDirected && nodes.length > 0 && nodes.every(isWhole)) return;
+      await delay(100, anyOf(signal, this.closed));
+      if (signal?.aborted || this.closed.aborted) return;
     }
-    return [...nodes.values()].sort((a, b) => a.index - b.index);
+  }
+
+  async #nodes(signal: AbortSignal | undefined): Promise<Node[]> {
+    return nodesOf(await this.listEndpoints(signal));
   }
 
   /** The node of this name. @throws RpcError NOT_FOUND that lists the others when there is none */
@@ -274,6 +280,20 @@ export class Connection {
     this.#closing.abort();
     this.#syslink.close();
   }
+}
+
+/** By index. */
+function nodesOf(endpoints: readonly Endpoint[]): Node[] {
+  const nodes = new Map<string, Node>();
+  for (const endpoint of endpoints) {
+    if (!endpoint.node) continue;
+    const node = nodes.get(endpoint.node) ?? { name: endpoint.node, index: endpoint.nodeIndex };
+    nodes.set(endpoint.node, node);
+    if (!endpoint.connected) continue;
+    if (endpoint.kind === EndpointKind.PMAP) node.pmapd = endpoint;
+    if (endpoint.kind === EndpointKind.VKERNEL) node.vkerneld = endpoint;
+  }
+  return [...nodes.values()].sort((a, b) => a.index - b.index);
 }
 
 export interface LineOptions {

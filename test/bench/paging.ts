@@ -5,6 +5,7 @@ import { leastRefaults, lruRefaults } from './belady.ts';
 import { withCluster } from './cluster.ts';
 import { judge, round, verdictCells } from './figure.ts';
 import { runGuest } from './guest-run.ts';
+import { hereAndThere } from './here-and-there.ts';
 import { columns, type Part, type Setting } from './part.ts';
 
 const MIB = 2 ** 20;
@@ -73,7 +74,13 @@ export const paging: Part = {
             progress(`${pattern}, ${way.name}`);
             measured.push(await measure(way, pattern, accesses));
           }
-        return present(measured, patterns, accesses);
+        const sparse = await hereAndThere({ ...setting, to: pool }, ['node1', 'node2']);
+        const result = present(measured, patterns, accesses);
+        return {
+          ...result,
+          figures: [...result.figures, ...sparse.figures],
+          tables: [...result.tables, sparse.table],
+        };
       }),
     );
   },

@@ -60,6 +60,32 @@ async function watched<T>(work: () => Promise<T>): Promise<{ result: T; mostMib:
   }
 }
 
+/** Programs that have filled their memory wait for this. */
+const heldBack = async () => {
+  await cluster.vkctl(['ds', 'rm', 'go']);
+  await cluster.connection.dataspaces('node1').create({ name: 'go', sizeBytes: 4_096n });
+};
+const go = () => cluster.output('node2', 'peek', ['go', '0', '--write', '1']);
+async function filled(mib: number, pattern = 'random') {
+  const program = await cluster.start('node1', 'paging', [`${mib}`, '300', `${pattern}+wait`, '8']);
+  await program.wrote(/filled\n/);
+  return program;
+}
+async function expectExact(program: Program): Promise<void> {
+  const { code, reason } = await program.end();
+  expect({ code, reason, said: program.stdout }).toEqual({
+    ...{ code: 0, reason: '', said: expect.stringContaining('"wrong_pages":0,') },
+  });
+}
+const lodgedElsewhere = async () =>
+  ((await pool('node2')).lodgedPages ?? 0) + ((await pool('node3')).lodgedPages ?? 0);
+/** A neighbour that had no room is not asked again for a while, and what finds none meanwhile ends. */
+const neighboursTakePages = () =>
+  until('neighbours take pages', async () => {
+    const { code } = await cluster.run('node1', 'paging', ['12', '100', 'random', '3']);
+    return code === 0;
+  });
+
 test('what is larger than a node is loaded through it, and saved from each', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'odonata-pool-'));
   const [from, to] = [join(folder, 'from'), join(folder, 'to')];
@@ -74,6 +100,24 @@ test('what is larger than a node is loaded through it, and saved from each', asy
   }
   await cluster.vkctl(['ds', 'rm', 'large']);
   rmSync(folder, { recursive: true });
+});
+
+test('a node that is full, beside neighbours that take no more, reads and saves what is larger than its room', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'odonata-pool-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [from, to] = [join(folder, 'from'), join(folder, 'to')];
+  writeFileSync(from, randomBytes(46 * MIB));
+  expect(await cluster.vkctl(['ds', 'load', '--node', 'node2', 'full', from])).toMatchObject({ code: 0 });
+  for (let round = 0; round < 2; round++) {
+    expect(await cluster.vkctl(['ds', 'save', '-q', '--node', 'node2', 'full', to])).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+    expect(readFileSync(to).equals(readFileSync(from))).toBe(true);
+    rmSync(to);
+  }
+  expect(await cluster.vkctl(['ds', 'rm', 'full'])).toMatchObject({ code: 0 });
+  await neighboursTakePages();
 });
 
 test('a dataspace of four times the memory of its node, written and read in every way: exact, and never more than there is', async () => {
@@ -123,31 +167,6 @@ test('a neighbour that needs its frames itself has them, and what it had for oth
   expect(JSON.parse(String(paging.stdout))).toMatchObject({ wrong_pages: 0 });
 }, 180_000);
 
-/** Programs that have filled their memory wait for this. */
-const heldBack = async () => {
-  await cluster.vkctl(['ds', 'rm', 'go']);
-  await cluster.connection.dataspaces('node1').create({ name: 'go', sizeBytes: 4_096n });
-};
-const go = () => cluster.output('node2', 'peek', ['go', '0', '--write', '1']);
-async function filled(mib: number, pattern = 'random') {
-  const program = await cluster.start('node1', 'paging', [`${mib}`, '300', `${pattern}+wait`, '8']);
-  await program.wrote(/filled\n/);
-  return program;
-}
-async function expectExact(program: Program): Promise<void> {
-  const { code, reason } = await program.end();
-  expect({ code, reason, said: program.stdout }).toEqual({
-    ...{ code: 0, reason: '', said: expect.stringContaining('"wrong_pages":0,') },
-  });
-}
-const lodgedElsewhere = async () =>
-  ((await pool('node2')).lodgedPages ?? 0) + ((await pool('node3')).lodgedPages ?? 0);
-/** A neighbour that had no room is not asked again for a while, and what finds none meanwhile ends. */
-const neighboursTakePages = () =>
-  until('neighbours take pages', async () => {
-    const { code } = await cluster.run('node1', 'paging', ['12', '100', 'random', '3']);
-    return code === 0;
-  });
 /** Programs that need nearly all frames of both neighbours there, and keep them until they are ended. */
 async function hogsElsewhere(mib: number): Promise<Program[]> {
   const start = (node: string) => cluster.start(node, 'hog', ['private', `${mib}`, '600000']);

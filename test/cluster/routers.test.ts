@@ -11,7 +11,7 @@ import { buildGuest } from '../guests/build.ts';
 import { PosixLibrary } from '../posix/library.ts';
 import { Typist } from '../terminals/typist.ts';
 import { TestCluster, until } from './cluster.ts';
-import { VKCTL } from './command.ts';
+import { startVkctl, VKCTL } from './command.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
 
@@ -224,7 +224,8 @@ test('one that has just started is asked at once: it is waited for until it know
     await until('it is back', () => cluster.service('syslinkd1').restarts > restarts);
     const { child, ended } = copyThroughFirst(['-', there]);
     child.stdin.end(`round ${round}`);
-    expect(await ended).toEqual([0, '']);
+    const listed = startVkctl(['ds', 'ls'], { env: throughFirst() });
+    expect([await ended, await listed.ended]).toMatchObject([[0, ''], { code: 0, stderr: '' }]);
   }
   await cluster.well();
 });

@@ -174,7 +174,9 @@ export class DataspacePageout {
     }
     this.stayMs = Math.min(STAY_MAX_MS, 2 * this.stayMs);
     const want = Math.min(TURN_PAGES, this.high - this.room, WAITING_MAX) - this.pool.leavingPages;
-    if (want > 0) this.perform(this.policy.reclaim(want, (id) => this.residentPages(id)));
+    // Where nobody takes what is here alone, copies leave; most of those came lately.
+    const freshFirst = !this.mayTake;
+    if (want > 0) this.perform(this.policy.reclaim(want, (id) => this.residentPages(id), freshFirst));
   }
 
   private get pauseMs(): number {

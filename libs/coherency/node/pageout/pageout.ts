@@ -122,9 +122,10 @@ export class PageoutPolicy {
   /**
    * Frees frames.
    * @param overdraftOf what a space has of the node beyond its share
+   * @param freshFirst what was there before will hardly leave: nobody takes it
    * @returns what to do, in this order: up to `want` pages are evicted, and fewer only where there are no more
    */
-  reclaim(want: number, overdraftOf: (space: bigint) => number): PageoutStep[] {
+  reclaim(want: number, overdraftOf: (space: bigint) => number, freshFirst = false): PageoutStep[] {
     const steps: PageoutStep[] = [];
     const overdrafts = new Map<bigint, number>();
     for (const [space, queues] of this.spaces)
@@ -132,7 +133,7 @@ export class PageoutPolicy {
     for (let left = want; left > 0; ) {
       const space = largest(overdrafts);
       if (space === undefined) break;
-      const evicted = this.evict(space, Math.min(left, BATCH), steps);
+      const evicted = this.evict(space, Math.min(left, BATCH), steps, freshFirst);
       left -= evicted;
       if (this.pagesOf(space) === 0) overdrafts.delete(space);
       else overdrafts.set(space, overdrafts.get(space)! - evicted);
@@ -140,7 +141,7 @@ export class PageoutPolicy {
     return steps;
   }
 
-  private evict(space: bigint, want: number, steps: PageoutStep[]): number {
+  private evict(space: bigint, want: number, steps: PageoutStep[], freshFirst: boolean): number {
     const queues = this.spaces.get(space)!;
     const { active, inactive, fresh, probation } = queues;
     let evicted = 0;
@@ -148,7 +149,8 @@ export class PageoutPolicy {
       const freshPages = fresh.size + probation.size;
       const main = active.size + inactive.size;
       if (freshPages + main === 0) break;
-      const isFresh = freshPages > (freshPages + main) * FRESH_PART || main === 0;
+      const freshMost = freshFirst ? 0 : (freshPages + main) * FRESH_PART;
+      const isFresh = freshPages > freshMost || main === 0;
       const [from, to] = isFresh ? [fresh, probation] : [active, inactive];
       // Those that are out of the page tables already had their second chance.
       if (to.size === 0) this.takeOut(space, { from, to, until: INACTIVE_MIN }, steps);

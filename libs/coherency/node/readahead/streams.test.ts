@@ -46,3 +46,31 @@ test('advice forgets the runs', () => {
   fault(streams, 3);
   expect(streams.sequential).toBe(false);
 });
+
+/** A write fault at a page of others, which is mapped alone. @returns how many pages are needed, beside guesses */
+function writeFault(streams: ReadaheadStreams, page: number): number {
+  streams.access(page, false, true);
+  const wanted = streams.wanted(page, 1_000_000, true, true);
+  streams.mapped(page, 1);
+  return wanted.reduce((sum, { neededPages }) => sum + neededPages, 0);
+}
+
+test.each([2, 3, 8])(
+  '%i runs that are written in turn from the beginning are runs after three writes of each',
+  (runs) => {
+    const streams = new ReadaheadStreams();
+    const begins = Array.from({ length: runs }, (_, run) => run * 100_000);
+    for (const begin of begins) expect(writeFault(streams, begin)).toBe(1);
+    // What the last fault was of is no guess.
+    for (const begin of begins.slice(0, -1)) expect(writeFault(streams, begin + 1)).toBe(1);
+    expect(writeFault(streams, begins.at(-1)! + 1)).toBeGreaterThan(16);
+    for (const begin of begins) expect(writeFault(streams, begin + 2)).toBeGreaterThan(16);
+  },
+);
+
+test('a write at random that goes on once with one before needs its own page alone', () => {
+  const streams = new ReadaheadStreams();
+  for (const page of [7_000, 90, 44_000, 7_001, 3_300, 91, 500, 45_000])
+    expect(writeFault(streams, page)).toBe(1);
+  expect(streams.sequential).toBe(false);
+});

@@ -3,12 +3,40 @@
 //
 //   main    what follows the faults, as of one reader; where it was in order and a fault comes from elsewhere,
 //   aside   what it knew of that run is kept, until a fault goes on there
+//   begun   where writes came from elsewhere before it was known whether they are of a run: one that goes on twice is. By chance a
+//           write at random goes on with another one once, which takes nothing from those who read what follows
 import { Readahead } from './readahead.ts';
 
 /** Runs that are kept aside. */
 const ASIDE_MAX = 7;
+/** Writes that may have begun a run. */
+const BEGUN_MAX = 8;
+/** Of a run that writes begin: so many faults go on where the one before ended. */
+const BEGUN_STEPS = 2;
 
 class Run extends Readahead {
+  /** Its last fault was a write. */
+  private writes = false;
+  /** Of one that has begun: how often it went on. */
+  private steps = 0;
+
+  override access(page: number, contested = false, write = false): void {
+    this.writes = write;
+    super.access(page, contested, write);
+  }
+
+  /** Whether it may go on where it is, and whether that would be a run is not known. */
+  get hasBegun(): boolean {
+    return this.writes && this.lastPage >= 0;
+  }
+
+  /** A fault where it ended. @returns true: it is a run */
+  step(page: number): boolean {
+    if (++this.steps >= BEGUN_STEPS) return true;
+    this.lastPage = page;
+    return false;
+  }
+
   goesOnAt(page: number, write: boolean): boolean {
     return page === this.nextPage && !this.ofOtherMode(write);
   }
@@ -25,6 +53,7 @@ class Run extends Readahead {
 export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
   private readonly main = new Run();
   private aside: Run[] = [];
+  private begun: Run[] = [];
   /** That of the last fault. */
   private current = this.main;
 
@@ -55,19 +84,39 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
 
   forget(): void {
     this.aside = [];
+    this.begun = [];
     this.current = this.main;
     this.main.forget();
   }
 
   access(page: number, contested = false, write = false): void {
-    const goesOn = [this.main, ...this.aside].find((run) => run.goesOnAt(page, write));
-    const keeps = this.main.sequential || this.main.looking;
-    if (goesOn === undefined && keeps && this.advised === 'normal')
-      this.aside = [this.main.copy(), ...this.aside].slice(0, ASIDE_MAX);
+    const goesOn =
+      [this.main, ...this.aside].find((run) => run.goesOnAt(page, write)) ?? this.runBegun(page, write);
+    if (goesOn === 'begun') return;
+    if (goesOn === undefined && this.advised === 'normal') this.keepMain();
     this.current = goesOn ?? this.main;
     this.current.access(page, contested, write);
     if (this.current !== this.main)
-      this.aside = [this.current, ...this.aside.filter((run) => run !== this.current)];
+      this.aside = [this.current, ...this.aside.filter((run) => run !== this.current)].slice(0, ASIDE_MAX);
+  }
+
+  /** It is about to follow a fault from elsewhere. */
+  private keepMain(): void {
+    const { main } = this;
+    if (main.sequential || main.looking) this.aside = [main.copy(), ...this.aside].slice(0, ASIDE_MAX);
+    else if (main.hasBegun) this.begun = [main.copy(), ...this.begun].slice(0, BEGUN_MAX);
+  }
+
+  /** What has begun and goes on at a page: from now on a run, or `begun` still, and then it is the current one. */
+  private runBegun(page: number, write: boolean): Run | 'begun' | undefined {
+    if (!write) return undefined;
+    const run = this.begun.find((each) => each.goesOnAt(page, write));
+    if (run === undefined) return undefined;
+    this.begun = this.begun.filter((each) => each !== run);
+    if (run.step(page)) return run;
+    this.begun.unshift(run);
+    this.current = run;
+    return 'begun';
   }
 
   wanted(page: number, endPage: number, shared = false, write = shared): ReturnType<Readahead['wanted']> {
@@ -84,6 +133,7 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
 
   /** Another fault may have come since. */
   private at(page: number): Run {
-    return this.current.isAt(page) ? this.current : (this.aside.find((run) => run.isAt(page)) ?? this.main);
+    if (this.current.isAt(page)) return this.current;
+    return [...this.aside, ...this.begun].find((run) => run.isAt(page)) ?? this.main;
   }
 }
