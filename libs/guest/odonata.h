@@ -200,9 +200,9 @@ int32_t odonata_ds_stat(uint64_t id, struct odonata_stat *out);
  * upgrade the process keeps what it has.  EDEADLK: processes would wait for each other in a circle; unlock something
  * that others want, and begin again.  Held locks end with the process.
  *
- * The pages under a range of at most 64 pages come with the lock, where they are mapped: for writing under EXCLUSIVE
- * and MODIFYING, for reading under SHARED.  So locking, changing and unlocking some pages costs one round trip, not
- * one for each page.
+ * The pages under a range of at most 64 pages are asked for together with the lock, where they are mapped: for writing
+ * under EXCLUSIVE and MODIFYING, for reading under SHARED.  The lock does not wait for them: who touches one at once
+ * waits for what is left of its way, and for no other of them again.
  */
 ODONATA_IMPORT("lock")
 int32_t odonata_lock(uint64_t id, int64_t begin, int64_t end_inclusive, int32_t mode, int64_t timeout_ms);

@@ -47,7 +47,7 @@ async function hotOnce(name: string, options: HotOptions): Promise<void> {
     else if (pages.length > 0) print(table(COLUMNS, pages.map(row)));
     else
       say(
-        `${name}: nothing is fought over: in the last minute no node had to get a page of it from another one`,
+        `${name}: nothing is fought over: in the last half minute no program waited for a page of it that another node had`,
       );
     for (const { node, error } of silent)
       printError(`vkctl: what ${node} counted is missing: ${explain(error)}`);

@@ -182,9 +182,9 @@ extern "C" {
     /// waits for an upgrade the process keeps what it has.  EDEADLK: processes would wait for each other in a circle;
     /// unlock something that others want, and begin again.  Held locks end with the process.
     ///
-    /// The pages under a range of at most 64 pages come with the lock, where they are mapped: for writing under
-    /// EXCLUSIVE and MODIFYING, for reading under SHARED.  So locking, changing and unlocking some pages costs one
-    /// round trip, not one for each page.
+    /// The pages under a range of at most 64 pages are asked for together with the lock, where they are mapped: for
+    /// writing under EXCLUSIVE and MODIFYING, for reading under SHARED.  The lock does not wait for them: who touches
+    /// one at once waits for what is left of its way, and for no other of them again.
     pub fn lock(id: u64, begin: i64, end_inclusive: i64, mode: i32, timeout_ms: i64) -> i32;
 
     /// Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a
