@@ -135,7 +135,8 @@ export class Frames implements FrameLedger, FrameBudget {
   }
 
   spareFor(charged: number): number {
-    return Math.max(0, this.roomFor(charged) - Math.floor(this.total * LEAVING_PART));
+    const ofNode = this.room(this.charges.get(charged)) - Math.floor(this.total * LEAVING_PART);
+    return Math.max(0, Math.min(ofNode, this.roomFor(charged)));
   }
 
   /** Runs something meanwhile for which `passing` frames are there. */

@@ -36,7 +36,8 @@ export function addCp(program: Command): void {
     .description(
       'Copies a file to or from what the programs of a virtual kernel have: its /tmp, /shared, and /home/USER of its node; from ' +
         '/bin and /proc, too. That side is written as [NODE/]VKERNEL:/path; the other is a file here, or - for standard input or ' +
-        'output. Into a folder that is there it goes under its own name. Folders are not copied. What could not be copied whole is removed.',
+        'output. Into a folder that is there it goes under its own name. Folders are not copied. What could not be copied whole is removed, ' +
+        'but where this command itself was ended.',
     )
     .argument('<from>', 'a file here, or [NODE/]VKERNEL:/path')
     .argument('<to>', 'the other of these')

@@ -17,6 +17,9 @@ import { addOwnership } from './ds-ownership.ts';
 import { clusterOption, examples, jsonOption, quietOption } from './options.ts';
 import { removeEach } from './remove-each.ts';
 
+const LISTS =
+  'Lists dataspaces. PAGES AT: the pages that each node answers for, also those that nobody has touched; who has copies is not told.';
+
 export function addDs(program: Command): void {
   const ds = program
     .command('ds')
@@ -52,7 +55,7 @@ export function addDs(program: Command): void {
       .addOption(quietOption(usage === 'ls' ? 'print names only' : undefined));
     return onNode ? made.option('--node <name>', 'through this node; else the first') : made;
   };
-  const listing = watchable(command('ls', 'list them', 'Lists dataspaces.', false)).action(ls);
+  const listing = watchable(command('ls', 'list them', LISTS, false)).action(ls);
   examples(listing, [
     ['vkctl ds ls', 'what you may read, and what is yours'],
     ['vkctl ds ls --watch', 'again every 2 s'],
