@@ -162,3 +162,18 @@ test('a space that is gone has no pages', () => {
   policy.came(1n, 8);
   expect([policy.activePages, policy.pagesOf(1n), policy.reclaim(1, () => 0)]).toEqual([0, 0, []]);
 });
+
+test('where nobody takes what was there, what came since leaves first', () => {
+  const leaving = (freshFirst: boolean): number[] => {
+    const policy = new PageoutPolicy(INACTIVE_MAX);
+    policy.open(1n);
+    for (let page = 0; page < 100; page++) policy.came(1n, page);
+    policy.reclaim(1, () => 0);
+    for (let page = 1_000; page < 1_006; page++) policy.came(1n, page);
+    const steps = policy.reclaim(8, () => 0, freshFirst);
+    return steps.filter(({ type }) => type === 'evict').map(({ page }) => page);
+  };
+  expect(leaving(true).slice(0, 6)).toEqual([1_000, 1_001, 1_002, 1_003, 1_004, 1_005]);
+  expect(leaving(true)).toHaveLength(8);
+  expect(leaving(false).every((page) => page < 100)).toBe(true);
+});
