@@ -222,10 +222,12 @@ test('one that has just started is asked at once: it is waited for until it know
     const { restarts } = cluster.service('syslinkd1');
     await cluster.kill('syslinkd1');
     await until('it is back', () => cluster.service('syslinkd1').restarts > restarts);
-    const { child, ended } = copyThroughFirst(['-', there]);
-    child.stdin.end(`round ${round}`);
-    const listed = startVkctl(['ds', 'ls'], { env: throughFirst() });
-    expect([await ended, await listed.ended]).toMatchObject([[0, ''], { code: 0, stderr: '' }]);
+    const options = { env: throughFirst(), stdin: `round ${round}` };
+    const commands = [
+      ['cp', '-', there],
+      ['ds', 'ls'],
+    ].map((args) => startVkctl(args, options).ended);
+    for (const end of await Promise.all(commands)) expect(end).toMatchObject({ code: 0, stderr: '' });
   }
   await cluster.well();
 });

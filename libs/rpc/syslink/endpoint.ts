@@ -57,7 +57,7 @@ export interface SyslinkEndpoint {
   ready(options?: { deadlineMs?: number; signal?: AbortSignal }): Promise<void>;
   /** True while it is registered with a router. */
   readonly connected: boolean;
-  /** That one had just started when we came: it may not know everybody yet. */
+  /** That one has just started: it may not know everybody yet. */
   readonly settling: boolean;
   /** Answers to a name, too, at every router that it is attached to: SCOPE:NAME, of a person, or :NAME (docs/syslink.md). */
   register(name: string, options?: NameOptions): OwnName;
@@ -145,7 +145,7 @@ class AttachedEndpoint implements SyslinkEndpoint {
   }
 
   get settling(): boolean {
-    return this.#best()?.settling === true;
+    return this.#best()?.settlesStill === true;
   }
 
   get refusal(): string | undefined {

@@ -25,6 +25,8 @@ import type { ServedServices } from './served.ts';
 const OUTBOX_BYTES = 64 * 1024 * 1024;
 /** The router ends its side when we end ours; where it does not, we do not wait for it. */
 const END_MS = 200;
+/** Within this a router that has started hears of everybody. */
+const SETTLES_MS = 5_000;
 export type Settle = (error: RpcError | undefined, reply?: Message) => void;
 
 export interface LineOptions {
@@ -71,6 +73,7 @@ export class Line {
   router = 0;
   /** The router started lately; it may not know everybody yet. */
   settling = false;
+  #registeredMs = Number.NaN;
   /** The router asked us to go elsewhere, or it is over. */
   leaving = false;
   /** It is over, or ends: nothing goes through it any more. */
@@ -105,6 +108,11 @@ export class Line {
   /** Resolves with true once it is registered, with false when it ended before that. */
   get registered(): Promise<boolean> {
     return this.#registered.promise;
+  }
+
+  /** It was so when we came, a few seconds ago at most: later what it does not know is not there. */
+  get settlesStill(): boolean {
+    return this.settling && performance.now() - this.#registeredMs < SETTLES_MS;
   }
 
   /** Resolves when the router asks us to go elsewhere, or when it is over. */
@@ -251,6 +259,7 @@ export class Line {
         this.sysid = frame.value.sysid;
         this.router = frame.value.router;
         this.settling = frame.value.settling;
+        this.#registeredMs = performance.now();
         this.#registered.resolve(true);
         this.#log.debug({ address: this.address, sysid: this.sysid }, 'registered with the syslink router');
         return;
