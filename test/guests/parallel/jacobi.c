@@ -14,6 +14,8 @@
 
 /* What is copied comes in one exchange: so long a run goes back and forth as it is. */
 enum { RUN_BYTES = 64 * PAGE, DEPTH_MAX = 32 };
+/* Grids whose rows are a power of two apart take their places in the cache from each other: the second one begins further off. */
+enum { APART = 13 * PAGE };
 
 struct band {
   struct part own, kept; /* rows that it writes; and with those of its neighbours that it copies */
@@ -40,7 +42,8 @@ static void *allocate(uint64_t bytes) {
 #define JACOBI(type, name)                                                                                             \
   /* Where each row of both grids is that this member has or copies, and where it copies that from. */                 \
   static void lay_out_##name(struct team *team, struct band band, uint64_t n, type **lines[2], const type **sources) { \
-    type *mine = allocate((band.kept.end - band.kept.begin) * n * sizeof(type));                                       \
+    size_t bytes = (band.kept.end - band.kept.begin) * n * sizeof(type);                                               \
+    type *mine = (type *)((char *)allocate(bytes + APART) + APART);                                                    \
     uint64_t copied = (band.own.begin - band.kept.begin) + (band.kept.end - band.own.end);                             \
     type *copies = allocate(copied * n * sizeof(type));                                                                \
     uint64_t row = n * sizeof(type);                                                                                   \
