@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { delay } from './backoff.ts';
 import { deadline } from './deadline.ts';
 
@@ -22,4 +22,28 @@ it('passes once, when it is time, near or far; one that is taken back does not',
     expect(passed.find((each) => each[0] === name)![1]).toBeGreaterThanOrEqual(leastMs - 1);
   await delay(300);
   expect(passed).toHaveLength(3);
+});
+
+it('wakes nobody for what was taken back but once, and then for the first that is left', async () => {
+  vi.useFakeTimers();
+  try {
+    const passed: string[] = [];
+    const back = deadline(3_000, () => passed.push('first'));
+    deadline(9_000, () => passed.push('last'));
+    deadline(5_000, () => {
+      passed.push('second');
+      deadline(2_000, () => passed.push('set then'));
+    });
+    deadline(2 ** 40, () => passed.push('never'));
+    expect(vi.getTimerCount()).toBe(1);
+    back();
+    const set = vi.spyOn(globalThis, 'setTimeout');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(passed).toEqual(['second', 'set then', 'last']);
+    // After the one that was taken back, after each of three, and again for what is far off.
+    expect(set.mock.calls.length).toBeLessThanOrEqual(8);
+    expect(vi.getTimerCount()).toBe(1);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -13,6 +13,7 @@ export class Typist {
   readonly #ended: Promise<number>;
   readonly #folder = mkdtempSync(join(tmpdir(), 'odonata-typist-'));
   readonly #about = join(this.#folder, 'about');
+  #settings = '';
   shown = '';
 
   /** @param rows of the terminal; @param columns of it */
@@ -28,7 +29,11 @@ export class Typist {
       this.shown += data.toString();
     });
     this.#ended = new Promise((resolve) => {
-      this.#child.once('close', (code) => resolve(code ?? -1));
+      this.#child.once('close', (code) => {
+        if (existsSync(this.#about)) this.#settings = readFileSync(this.#about, 'utf8').replaceAll('\n', ' ');
+        rmSync(this.#folder, { recursive: true, force: true });
+        resolve(code ?? -1);
+      });
     });
   }
 
@@ -81,7 +86,7 @@ export class Typist {
 
   /** Of the terminal, after the end. */
   settings(): string {
-    return readFileSync(this.#about, 'utf8').replaceAll('\n', ' ');
+    return this.#settings;
   }
 
   /** Its exit code. */
@@ -95,6 +100,5 @@ export class Typist {
 
   kill(): void {
     this.#child.kill('SIGKILL');
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -55,7 +55,8 @@ export class Peers implements Elsewhere {
   readonly #reader: StatementReader;
   readonly #links = new Map<number, Link>();
   readonly #dialler: Dialler | undefined;
-  readonly #ticking: NodeJS.Timeout;
+  /** While there are lines. */
+  #ticking: NodeJS.Timeout | undefined;
   #lastLink = 0;
   #sequence = 0;
   #stated: { readonly version: number; readonly by: unknown };
@@ -80,10 +81,6 @@ export class Peers implements Elsewhere {
             log,
             line: (stream, fail, address) => this.#line(stream, fail, { address }),
           });
-    this.#ticking = setInterval(
-      guarded(log, { timer: 'routes' }, () => this.#tick()),
-      TICK_MS,
-    );
   }
 
   /** Another router has opened a line to this one. */
@@ -201,10 +198,15 @@ export class Peers implements Elsewhere {
   }
 
   #up(line: PeerLine): void {
+    this.#endRevoked();
     const { number: link, neighbour, name, connection, dialled } = line;
     const [refused] = this.#table.step({ type: 'linkUp', link, neighbour });
     if (refused?.type === 'end') throw new RpcError(Code.ResourceExhausted, refused.reason);
     this.#links.set(link, { line, endpoint: this.#options.router.addLink(name, connection, dialled) });
+    this.#ticking ??= setInterval(
+      guarded(this.#options.log, { timer: 'routes' }, () => this.#tick()),
+      TICK_MS,
+    );
   }
 
   #received(line: PeerLine, received: Frame): void {
@@ -232,6 +234,9 @@ export class Peers implements Elsewhere {
     if (!this.#links.delete(line.number)) return;
     this.#table.step({ type: 'linkDown', link: line.number });
     this.#options.router.disconnected(line.connection, Date.now());
+    if (this.#links.size > 0) return;
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
   }
 
   /** TLS looks when a line is opened; a router may be revoked while it is up. */

@@ -39,7 +39,7 @@ export function addRestart(program: Command): void {
     .description(
       'Starts services anew, one at a time, and waits until each runs again and everything is ready. Programs go on: ' +
         'another pmapd takes over the memory of its node, another vkerneld the virtual kernels. But the line of a ' +
-        '"vkctl run" through what restarts breaks. Ends with 1 where a hand-over was given up and the service goes on ' +
+        '"vkctl run" through what restarts breaks. A service that was given up since it ended again and again starts. Ends with 1 where a hand-over was given up and the service goes on ' +
         'as it was, or where pages of shared dataspaces were lost.',
     )
     .argument('[service...]', 'as "vkctl status" shows them')
@@ -175,12 +175,15 @@ async function restartOne(cluster: string, name: string, timeoutMs: number, plac
   const find = async (): Promise<ServiceRecord> =>
     (await runningRecord(cluster)).services.find((each) => each.name === name)!;
   const startMs = Date.now();
-  const { process: identity, restarts, notReplaced = 0, logFile } = await find();
+  const { process: identity, state: before, restarts, notReplaced = 0, logFile } = await find();
   const loggedBytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
   const record = await runningRecord(cluster);
-  const tell = () =>
-    canBeReplaced(name, record) ? askToReplace(name, record) : signalIdentity(identity!, 'SIGTERM');
-  if (identity === undefined || !tell()) throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
+  const tell = (): boolean => {
+    if (before === 'waiting') return true; // It starts by itself in a moment.
+    if (before === 'failed' || canBeReplaced(name, record)) return askToReplace(name, record);
+    return identity !== undefined && signalIdentity(identity, 'SIGTERM');
+  };
+  if (!tell()) throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
   const endMs = startMs + timeoutMs;
   for (;;) {
     const { restarts: now, state, notReplaced: failed = 0 } = await find();

@@ -117,12 +117,13 @@ export class SupervisedService {
     this.#child?.kill('SIGKILL');
   }
 
-  /** Starts it where it was given up. */
-  revive(): void {
-    if (this.#stopping || this.#resting || this.record.state !== 'failed') return;
+  /** Starts it where it was given up. @returns false: it was not */
+  revive(): boolean {
+    if (this.#stopping || this.#resting || this.record.state !== 'failed') return false;
     this.#history.shortLives = 0;
     this.record.restarts += 1;
     this.start();
+    return true;
   }
 
   #spawn(more: string[]): ChildProcess {

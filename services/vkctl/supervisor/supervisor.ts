@@ -157,11 +157,14 @@ export class Supervisor {
     process.kill(process.pid, 'SIGTERM');
   }
 
-  /** Replaces the service that vkctl asked for. */
+  /** Replaces the service that vkctl asked for, or starts it where it was given up. */
   replaceAsked(): void {
     const name = takeReplaceRequest(this.#paths);
     const service = this.#services.find(({ spec }) => spec.name === name);
-    const isReplaced = service?.replace() ?? (name !== undefined && this.#lodgers.replace(name));
+    const isReplaced =
+      service === undefined
+        ? name !== undefined && this.#lodgers.replace(name)
+        : service.revive() || service.replace();
     if (!isReplaced) this.#log.warn({ service: name }, 'is not replaced: it does not run');
   }
 

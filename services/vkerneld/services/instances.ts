@@ -36,7 +36,8 @@ export class Instances {
   readonly #log: Logger;
   readonly #tell: (event: KeeperEvent) => void;
   readonly #running = new Map<string, Running>();
-  readonly #looking: NodeJS.Timeout;
+  /** While there are any. */
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(options: {
     place: RunPlace;
@@ -48,11 +49,6 @@ export class Instances {
     this.#programs = options.programs;
     this.#log = options.log;
     this.#tell = options.tell;
-    this.#looking = setInterval(
-      ownTurn({ timer: 'instances' }, () => this.#look()),
-      LOOK_MS,
-    );
-    this.#looking.unref();
   }
 
   close(): void {
@@ -99,6 +95,10 @@ export class Instances {
       ...{ abort: new AbortController(), stopping: undefined, stopMs: Number.POSITIVE_INFINITY },
     };
     this.#running.set(key, one);
+    this.#looking ??= setInterval(
+      ownTurn({ timer: 'instances' }, () => this.#look()),
+      LOOK_MS,
+    ).unref();
     return one;
   }
 
@@ -157,6 +157,10 @@ export class Instances {
   }
 
   #look(): void {
+    if (this.#running.size === 0) {
+      clearInterval(this.#looking);
+      this.#looking = undefined;
+    }
     for (const one of this.#running.values()) {
       if (one.pid === undefined || one.over) continue;
       const process = this.#place.table.find(one.pid);

@@ -18,6 +18,8 @@ import { instanceOfVkernel, vkernelOf } from './service-vkernel.ts';
 import type { ServiceStore } from './store.ts';
 
 const TICK_MS = 250;
+/** Of a node that has no part in any service. */
+const IDLE_TICK_MS = 1_000;
 /** Where there are services, and where there are none. */
 const VIEW_MS = 500;
 const IDLE_VIEW_MS = 2_000;
@@ -31,7 +33,9 @@ export class Keeping {
   readonly #syslink: () => SyslinkEndpoint | undefined;
   readonly #events: EventLog;
   readonly #log: Logger;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  #dueMs = 0;
+  #closed = false;
   #viewing = false;
   #viewedMs = Number.NEGATIVE_INFINITY;
   #services = 0;
@@ -58,11 +62,7 @@ export class Keeping {
       ...{ place, programs: new Programs(options.store), log: options.log },
       tell: (event) => this.#step(event),
     });
-    this.#timer = setInterval(
-      ownTurn({ timer: 'services' }, () => this.#tick()),
-      TICK_MS,
-    );
-    this.#timer.unref();
+    this.#arm();
   }
 
   /** Of instances here, how many are in each state. */
@@ -79,6 +79,7 @@ export class Keeping {
   /** Somebody changed something: it is looked at soon. */
   hurry(): void {
     this.#viewedMs = Number.NEGATIVE_INFINITY;
+    if (this.#dueMs > monotonicMs() + TICK_MS) this.#arm(TICK_MS);
   }
 
   /** Ends what runs here, and says so: others may take it at once. */
@@ -90,8 +91,23 @@ export class Keeping {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#closed = true;
+    clearTimeout(this.#timer);
     this.#instances.close();
+  }
+
+  #arm(afterMs = this.#isIdle ? IDLE_TICK_MS : TICK_MS): void {
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    this.#dueMs = monotonicMs() + afterMs;
+    this.#timer = setTimeout(() => {
+      ownTurn({ timer: 'services' }, () => this.#tick())();
+      this.#arm();
+    }, afterMs).unref();
+  }
+
+  get #isIdle(): boolean {
+    return this.#services === 0 && this.#keeper.instances.length === 0 && !this.holdsLease;
   }
 
   #tick(): void {
