@@ -1,5 +1,6 @@
 // The two heaps of a Node process, told to give back what they do not use.
 
+import { readFileSync } from 'node:fs';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import koffi from 'koffi';
@@ -14,10 +15,25 @@ export function heapBytes(): number {
   return used + external;
 }
 
-/** Undefined where the process has no descriptor left to ask Linux with. */
+/** With what it has mapped of files. Undefined where the process has no descriptor left to ask Linux with. */
 export function residentBytes(): number | undefined {
   try {
     return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
+}
+
+const PAGE_BYTES = 4096;
+
+/**
+ * Resident memory without what is mapped of files: the memory of guests is a memory file, and no garbage of V8.
+ * Undefined as above. proc_pid_statm(5)
+ */
+export function ownBytes(): number | undefined {
+  try {
+    const [, resident = 0, ofFiles = 0] = readFileSync('/proc/self/statm', 'latin1').split(' ').map(Number);
+    return (resident - ofFiles) * PAGE_BYTES;
   } catch {
     return undefined;
   }
@@ -38,7 +54,7 @@ const POOL_HEAP_BYTES = 128 * 1024 * 1024;
  */
 export function emptyPool(leastBytes: number): void {
   const { total_heap_size: heap, external_memory: external, used_heap_size: used } = getHeapStatistics();
-  const pooled = (residentBytes() ?? 0) - heap - external;
+  const pooled = (ownBytes() ?? 0) - heap - external;
   if (pooled < leastBytes || used > POOL_HEAP_BYTES) return;
   gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

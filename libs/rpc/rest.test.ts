@@ -5,12 +5,12 @@ import { RestWatch } from './rest.ts';
 const MIB = 2 ** 20;
 
 /** A process whose time and memory the test sets, and what was done to it. */
-function watched(residentMib: number) {
-  const about = { cpuMs: 0, residentMib, heapMib: residentMib, poolMib: 0, done: [] as string[] };
+function watched(ownMib: number) {
+  const about = { cpuMs: 0, ownMib, heapMib: ownMib, poolMib: 0, done: [] as string[] };
   const watch = new RestWatch(
     {
       cpuMs: () => about.cpuMs,
-      residentBytes: () => about.residentMib * MIB,
+      ownBytes: () => about.ownMib * MIB,
       heapBytes: () => about.heapMib * MIB,
       collect: () => {
         about.done.push('collect');
@@ -19,7 +19,7 @@ function watched(residentMib: number) {
       },
       trim: () => {
         about.done.push('trim');
-        about.residentMib = residentMib;
+        about.ownMib = ownMib;
       },
       emptyPool: (leastBytes) => {
         if (about.poolMib * MIB >= leastBytes) about.done.push('empty');
@@ -41,9 +41,9 @@ describe('RestWatch', () => {
   it('collects and then trims what a burst left, at rest', () => {
     const { about, look } = watched(300);
     expect([look(0), look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], [], []]);
-    about.residentMib = 555;
+    about.ownMib = 555;
     expect(look(0)).toEqual([]);
-    about.residentMib = 556;
+    about.ownMib = 556;
     expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
   });
 
@@ -52,9 +52,9 @@ describe('RestWatch', () => {
     expect([look(2000), look(0), look(0), look(2000)]).toEqual([[], [], [], []]);
     for (let looks = 1; looks < 15; looks++) expect(look(0)).toEqual([]);
     expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
-    about.residentMib = 115;
+    about.ownMib = 115;
     expect([look(0), look(0)]).toEqual([[], []]);
-    about.residentMib = 116;
+    about.ownMib = 116;
     expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
   });
 
@@ -62,7 +62,7 @@ describe('RestWatch', () => {
     const { about, look } = watched(300);
     expect(look(0)).toEqual(['collect']);
     about.heapMib = 500;
-    about.residentMib = 600;
+    about.ownMib = 600;
     expect([look(2000), look(0), look(0), look(0)]).toEqual([[], ['collect'], ['trim'], []]);
     // Garbage within memory that is resident all the same.
     about.heapMib = 306;
@@ -74,7 +74,7 @@ describe('RestWatch', () => {
     about.poolMib = 256;
     expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim', 'empty'], []]);
     about.poolMib = 64;
-    about.residentMib = 600;
+    about.ownMib = 600;
     expect([look(101), look(0), look(0)]).toEqual([[], ['collect'], ['trim']]);
     for (let looks = 3; looks < 15; looks++) expect(look(0)).toEqual([]);
     expect([look(0), look(0), look(0)]).toEqual([['empty'], [], []]);
@@ -82,7 +82,7 @@ describe('RestWatch', () => {
 
   it('leaves alone what works', () => {
     const { about, look } = watched(100);
-    about.residentMib = 500;
+    about.ownMib = 500;
     expect([look(2000), look(101), look(100)]).toEqual([[], [], ['collect']]);
     // The trim waits for rest, too.
     expect([look(1000), look(0)]).toEqual([[], ['trim']]);

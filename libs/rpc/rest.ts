@@ -11,7 +11,7 @@
 // processor time. So a short pause gives back the memory of a large burst only, and a long rest the rest, V8's own empty pages too.
 
 import { ownTurn } from './bug.ts';
-import { collectGarbage, emptyPool, heapBytes, residentBytes, trimHeap } from './heap.ts';
+import { collectGarbage, emptyPool, heapBytes, ownBytes, trimHeap } from './heap.ts';
 
 const LOOK_EVERY_MS = 2_000;
 /** Of one processor, since the last look: less is rest. A collection takes some tens of milliseconds. */
@@ -26,7 +26,7 @@ const POOL_BYTES = 64 * 1024 * 1024;
 export interface RestingProcess {
   /** Processor time of its main thread so far. */
   cpuMs(): number;
-  residentBytes(): number;
+  ownBytes(): number;
   /** What V8 has to look after, garbage too. */
   heapBytes(): number;
   collect(): void;
@@ -45,7 +45,7 @@ export class RestWatch {
   #restedMs = 0;
   /** The least since it was collected, and since it was trimmed; at first anything is growth: a start leaves much. */
   #heapBytes = 0;
-  #residentBytes = 0;
+  #ownBytes = 0;
 
   constructor(process: RestingProcess, nowMs: number) {
     this.#process = process;
@@ -60,11 +60,11 @@ export class RestWatch {
     const resting = (process.cpuMs() - this.#cpuMs) / lookMs <= REST_SHARE;
     this.#restedMs = resting ? this.#restedMs + lookMs : 0;
     const heapBytes = process.heapBytes();
-    const residentBytes = process.residentBytes();
-    const growth = Math.max(heapBytes - this.#heapBytes, residentBytes - this.#residentBytes);
+    const ownBytes = process.ownBytes();
+    const growth = Math.max(heapBytes - this.#heapBytes, ownBytes - this.#ownBytes);
     const grown = growth >= (this.#restedMs >= LONG_REST_MS ? GROWTH_BYTES : BURST_BYTES);
     this.#heapBytes = Math.min(this.#heapBytes, heapBytes);
-    this.#residentBytes = Math.min(this.#residentBytes, residentBytes);
+    this.#ownBytes = Math.min(this.#ownBytes, ownBytes);
     if (resting && this.#collected && heapBytes - this.#heapBytes < BURST_BYTES) {
       this.#trim();
     } else if (resting && (this.#collected || grown)) {
@@ -90,7 +90,7 @@ export class RestWatch {
 
   #empty(leastBytes: number): void {
     this.#process.emptyPool(leastBytes);
-    this.#residentBytes = this.#process.residentBytes();
+    this.#ownBytes = this.#process.ownBytes();
   }
 }
 
@@ -102,12 +102,12 @@ export function giveBackAtRest(): void {
     return (user + system) / 1000;
   };
   let lastBytes = 0;
-  const resident = (): number => {
-    lastBytes = residentBytes() ?? lastBytes;
+  const own = (): number => {
+    lastBytes = ownBytes() ?? lastBytes;
     return lastBytes;
   };
   const resting: RestingProcess = {
-    ...{ cpuMs, residentBytes: resident, heapBytes },
+    ...{ cpuMs, ownBytes: own, heapBytes },
     ...{ collect: collectGarbage, trim: trimHeap, emptyPool },
   };
   const watch = new RestWatch(resting, performance.now());

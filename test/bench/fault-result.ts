@@ -18,6 +18,8 @@ export interface FaultResult extends FaultKind, CpuByPart {
   /** Counted by the node meanwhile. */
   faults: number;
   pagesMoved: number;
+  /** Processor time in us of the services of two nodes that have a part: the one of the faults, and the next; the directory, and NATS. */
+  servicesUs: number;
   /** The first hundred, as the program saw them. */
   first: Latency;
   /** As the program saw it, without the cost of its clock. */

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Failure } from '../../services/vkctl/failure.ts';
-import { clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
+import { type CpuTime, clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
 import type { Around } from './fault-profile.ts';
 import type { FaultKind, FaultResult } from './fault-result.ts';
 import { startGuest } from './guest-run.ts';
@@ -139,6 +139,12 @@ export function scenes(
 export const nodesFrom = (nodes: readonly string[], scene: number): string[] =>
   nodes.map((_, i) => nodes[(scene + i) % nodes.length]!);
 
+/** Of whoever serves a fault of the first of these nodes, whose page the second one has; other nodes do what they do anyway. */
+export function servicesUs(cpu: ReadonlyMap<string, CpuTime>, [node, other]: readonly string[]): number {
+  const names = [`${node}/pmapd`, `${other}/pmapd`, 'cohd', 'nats'];
+  return names.reduce((sum, name) => sum + (cpu.get(name)?.usedUs ?? 0), 0);
+}
+
 /** On the first of these nodes, while others have the pages. */
 export async function play(
   setting: Setting,
@@ -173,6 +179,7 @@ export async function play(
     accesses,
     faults: counted(kind, accesses, before, after),
     pagesMoved: Number(after.pagesIn - before.pagesIn),
+    servicesUs: servicesUs(cpu, [node!, ...others]) / accesses,
     first: latency(line.raw.slice(0, FIRST)),
     guest: latency(line.raw.slice(Math.floor(accesses * WARM_UP_SHARE))),
     handler: counter && { p50Us: counter.p50Us, p99Us: counter.p99Us },

@@ -1,9 +1,9 @@
 // Faults as programs take them that compute: now and then. What serves them has slept by then, and its code and its data are no more in
 // the caches of the core, so each message costs more processor time than one of many in a row; of plain grpc-js too.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
+import { clusterProcesses, cpuBetween, cpuTimes } from './cpu-time.ts';
 import type { FaultResult } from './fault-result.ts';
-import { nodesFrom, play, scenes } from './fault-scenes.ts';
+import { nodesFrom, play, scenes, servicesUs } from './fault-scenes.ts';
 import { round } from './figure.ts';
 import { columns, type ResultTable, type Setting } from './part.ts';
 import { type ChainName, type ChainResult, rawChains } from './raw-chain.ts';
@@ -18,14 +18,14 @@ const CHAINS: readonly ChainName[] = ['from another node', 'write upgrade, 1 sha
 export interface RareFaults {
   readonly faults: readonly FaultResult[];
   readonly chains: readonly ChainResult[];
-  /** Processor time of services in a us of which nothing is asked of them. */
+  /** Processor time of those services in a us in which nothing is asked of them. */
   readonly standing: number;
 }
 
 /** On nodes that have served as many in a row. */
 export async function rareFaults(setting: Setting, nodes: readonly string[]): Promise<RareFaults> {
   const accesses = ACCESSES[setting.quick ? 'quick' : 'whole'];
-  const standing = await standingCost(setting, nodes[0]!);
+  const standing = await standingCost(setting, nodes);
   const faults: FaultResult[] = [];
   const all = scenes(setting, { accesses, computeUs: COMPUTE_US });
   for (const [i, scene] of all.entries()) {
@@ -37,25 +37,19 @@ export async function rareFaults(setting: Setting, nodes: readonly string[]): Pr
   return { faults, chains, standing };
 }
 
-async function standingCost({ to, quick, signal }: Setting, node: string): Promise<number> {
+async function standingCost({ to, quick, signal }: Setting, nodes: readonly string[]): Promise<number> {
   const processes = await clusterProcesses(to);
   const before = cpuTimes(processes);
   const beganMs = performance.now();
   await sleep(STANDING_MS[quick ? 'quick' : 'whole'], undefined, { signal });
   const us = (performance.now() - beganMs) * 1000;
-  return servicesUs(cpuByPart(cpuBetween(before, cpuTimes(processes)), node, us));
-}
-
-/** Of all processes but the one whose program computes. */
-function servicesUs({ cpuUs }: Pick<FaultResult, 'cpuUs'>): number {
-  const { vkernel, ...others } = cpuUs;
-  return Object.values(others).reduce((sum, each) => sum + each, 0);
+  return servicesUs(cpuBetween(before, cpuTimes(processes)), nodes) / us;
 }
 
 export function rareTable(rare: RareFaults, inARow: Pick<RareFaults, 'faults' | 'chains'>): ResultTable {
   const rows = rare.faults.map((fault) => {
-    const often = servicesUs(inARow.faults.find(({ name }) => name === fault.name)!);
-    const alone = servicesUs(fault) - rare.standing * (COMPUTE_US + fault.guest.p50Us);
+    const often = inARow.faults.find(({ name }) => name === fault.name)!.servicesUs;
+    const alone = fault.servicesUs - rare.standing * (COMPUTE_US + fault.guest.p50Us);
     const [chain, chainOften] = [rare, inARow].map(
       ({ chains }) => chains.find(({ name }) => fault.name.startsWith(name))!,
     );
@@ -74,7 +68,7 @@ export function rareTable(rare: RareFaults, inARow: Pick<RareFaults, 'faults' | 
     ),
     rows,
     notes: [
-      `All processes but the one whose program computes, less what they take anyway: ${round(rare.standing * 1e6)} us a second.`,
+      `Both nodes' pmapd, cohd and NATS, less what they take anyway: ${round(rare.standing * 1e6)} us a second. Other nodes do what they do anyway.`,
       'Plain grpc-js as above, where the first process computes as long. Not judged.',
     ],
   };
