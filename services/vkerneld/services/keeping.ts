@@ -100,10 +100,11 @@ export class Keeping {
     clearTimeout(this.#timer);
     if (this.#closed) return;
     this.#dueMs = monotonicMs() + afterMs;
-    this.#timer = setTimeout(() => {
-      ownTurn({ timer: 'services' }, () => this.#tick())();
-      this.#arm();
-    }, afterMs).unref();
+    const turn = ownTurn({ timer: 'services' }, () => {
+      this.#arm(); // First: it goes on, whatever a tick meets.
+      this.#tick();
+    });
+    this.#timer = setTimeout(turn, afterMs).unref();
   }
 
   get #isIdle(): boolean {
