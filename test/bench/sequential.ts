@@ -1,5 +1,6 @@
 // Cold sequential read: a guest reads every word of a dataspace whose pages are all dirty on another node, beside the
 // same bytes as raw messages between two processes.
+import { backwards } from './backwards.ts';
 import {
   CPU_NOTES,
   type CpuByPart,
@@ -66,6 +67,7 @@ export const sequential: Part = {
           profiledRead(setting, mib, around),
         )
       : [];
+    const back = await backwards(setting);
     const of = (key: Speed): number => median(repetitions.map((each) => each[key]));
     const ratio = judge(`sequential read of ${mib} MiB, share of raw grpc-js`, of('ratio'), 'x', {
       least: RATIO_LEAST,
@@ -86,7 +88,7 @@ export const sequential: Part = {
     const cold = row('cold: dirty on another node', 'coldMibPerS');
     cold.splice(2, 3, round(ratio.value), ...verdictCells(ratio));
     return {
-      figures: [ratio, cost],
+      figures: [ratio, cost, ...back.figures],
       tables: [
         {
           title: `${sequential.title}: ${mib} MiB, ${count} times`,
@@ -104,9 +106,17 @@ export const sequential: Part = {
           rows: repetitions.map(({ cpu }, i) => [String(i + 1), ...cpuCells(cpu)]),
           notes: CPU_NOTES,
         },
+        back.table,
         ...(profiles.length > 0 ? profileTables(profiles, 'MiB') : []),
       ],
-      measured: { mib, messageBytes: MESSAGE_BYTES, repetitions, ratio: ratio.value, cpuMs },
+      measured: {
+        mib,
+        messageBytes: MESSAGE_BYTES,
+        repetitions,
+        ratio: ratio.value,
+        cpuMs,
+        backwards: back.measured,
+      },
     };
   },
 };

@@ -1,5 +1,6 @@
 import { DIRECTORY_MUTANTS } from './directory.ts';
 import { DURABLE_MUTANTS } from './durable.ts';
+import { FAULT_MUTANTS } from './faults.ts';
 import { HOLDER_MUTANTS } from './holder.ts';
 import { DUTY_MUTANTS, LEASE_MUTANTS } from './leases-and-locks.ts';
 import { LEAVING_MUTANTS } from './leaving.ts';
@@ -14,6 +15,7 @@ import { SHARD_MUTANTS } from './shards.ts';
 export const MUTANTS: readonly Mutant[] = [
   ...DIRECTORY_MUTANTS,
   ...HOLDER_MUTANTS,
+  ...FAULT_MUTANTS,
   ...LEASE_MUTANTS,
   ...DUTY_MUTANTS,
   ...DURABLE_MUTANTS,

@@ -27,6 +27,7 @@ export class ProcessMapping implements Mapping {
   readonly process: MappingProcess;
   readonly dataspace: { id: bigint; name: string };
   readonly writable = true;
+  readonly firstPage: number;
   readonly endPage: number;
   readonly charged: number;
   readonly readahead: Mapping['readahead'];
@@ -34,6 +35,7 @@ export class ProcessMapping implements Mapping {
   constructor(process: MappingProcess, dataspace: bigint, layout: Layout, random: Random) {
     this.process = process;
     this.dataspace = { id: dataspace, name: String(dataspace) };
+    this.firstPage = layout.allOf(dataspace).firstPage;
     this.endPage = layout.pageCountEach;
     this.charged = Number(process.pid) + 1;
     this.readahead = chance(random, layout.pagesEach >= MANY_PAGES);
@@ -44,11 +46,12 @@ export class ProcessMapping implements Mapping {
   }
 }
 
-/** @param many whether faults of no run ask for blocks, as in pmapd */
+/** @param many whether faults of no run ask for blocks, and some for what is before their page, as in pmapd */
 function chance(random: Random, many: boolean): Mapping['readahead'] {
   return {
     access: () => {},
     mapped: () => {},
+    mappedBefore: () => {},
     cutShort: () => {},
     advised: 'normal',
     advise: () => {},
@@ -65,11 +68,18 @@ function chance(random: Random, many: boolean): Mapping['readahead'] {
     get mapPages() {
       return 1 + random.below(AHEAD_MAX);
     },
-    wanted: (firstPage, endPage) => {
-      const pageCount = 1 + random.below(Math.min(AHEAD_MAX, endPage - firstPage));
+    get mapBefore() {
+      return many ? random.below(AHEAD_MAX) : 0;
+    },
+    wanted: (page, within) => {
+      const before = many && random.oneIn(2);
+      const most = before ? page - within.firstPage : within.endPage - page;
+      if (most === 0) return [{ firstPage: page, pageCount: 1, neededPages: 1 }];
+      const pageCount = 1 + random.below(Math.min(AHEAD_MAX, most));
+      const firstPage = before ? page - pageCount : page;
       const run = { firstPage, pageCount, neededPages: 1 + random.below(pageCount) };
       // The page itself first, and the others when that is asked for.
-      return [{ firstPage, pageCount: 1, neededPages: 1 }, run];
+      return [{ firstPage: page, pageCount: 1, neededPages: 1 }, run];
     },
   };
 }

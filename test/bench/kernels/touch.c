@@ -5,7 +5,7 @@
  *         [--wait] [--linger] [--raw] [--compute-us N]
  *
  *   read   a plain load               add   an atomic addition of V (default 1)
- *   write  a plain store of V         ORDER seq, random or stride=N (every N-th page, then the next ones)
+ *   write  a plain store of V         ORDER seq, back (from the last), random or stride=N (every N-th page, then the next ones)
  *
  * Prints {"access","order","pages","clock_ns":N,"access_ns":{count,mean,min,p50,p90,p99,p999,max},"sum":N}; `clock_ns`
  * is what an empty measurement shows (subtract it), `sum` the sum of the words that were read.  --rounds N goes through
@@ -35,14 +35,15 @@ static uint32_t *order_pages(const char *order, uint32_t pages) {
   if (list == NULL) die(EXIT_CALL, "out of memory");
   uint32_t stride = 1;
   if (strncmp(order, "stride=", 7) == 0) stride = (uint32_t)number(order + 7, "stride");
-  else if (strcmp(order, "seq") != 0 && strcmp(order, "random") != 0) {
-    die(EXIT_USAGE, "order '%s': use seq, random or stride=N", order);
+  else if (strcmp(order, "seq") != 0 && strcmp(order, "back") != 0 && strcmp(order, "random") != 0) {
+    die(EXIT_USAGE, "order '%s': use seq, back, random or stride=N", order);
   }
   if (stride == 0) die(EXIT_USAGE, "stride=0 gets nowhere");
   uint32_t used = 0;
   for (uint32_t start = 0; start < stride; start++) {
     for (uint32_t page = start; page < pages; page += stride) list[used++] = page;
   }
+  for (uint32_t i = 0; strcmp(order, "back") == 0 && i < pages; i++) list[i] = pages - 1 - i;
   uint64_t random = 42;
   for (uint32_t i = pages; strcmp(order, "random") == 0 && i > 1; i--) {
     uint32_t other = (uint32_t)(next_random(&random) % i), kept = list[i - 1];
@@ -69,7 +70,7 @@ int main(int argc, char **argv) {
   bool wait = take_option(&argc, argv, "--wait", false) != NULL;
   bool linger = take_option(&argc, argv, "--linger", false) != NULL;
   no_more_options(argc, argv);
-  if (argc != 5) die(EXIT_USAGE, "usage: touch DS PAGES read|write|add seq|random|stride=N [OPTION]…");
+  if (argc != 5) die(EXIT_USAGE, "usage: touch DS PAGES read|write|add seq|back|random|stride=N [OPTION]…");
   uint64_t pages = number(argv[2], "PAGES");
   char access = argv[3][0];
   if (access != 'r' && access != 'w' && access != 'a') die(EXIT_USAGE, "access '%s': read, write or add", argv[3]);

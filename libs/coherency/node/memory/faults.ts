@@ -111,9 +111,20 @@ export class Faults<M extends Mapping, B> {
       return;
     }
     readahead.mapped(page, Math.max(1, mapped));
+    this.mapBefore(dataspace, fault);
     this.context.say({ type: 'resolved', fault, place, neighbours: !inOrder });
     // Who found the page here keeps the pages after it coming.
     if (inOrder && place === 'node') this.want(dataspace, entry, page, write ? 'WRITE' : 'READ');
+  }
+
+  /** Of whoever goes through pages from the last one to the first. */
+  private mapBefore(dataspace: NodeDataspace<M, B>, { entry, page, write }: Fault<M>): void {
+    const { readahead } = entry;
+    if (readahead.mapBefore === 0) return;
+    const pageCount = this.readyBefore(dataspace, entry, page, readahead.mapBefore, write);
+    if (pageCount === 0) return;
+    const mapped = this.map(dataspace, entry, page - pageCount, pageCount, 0, write);
+    if (mapped === pageCount) readahead.mappedBefore(page, pageCount);
   }
 
   /** The guest of a fault runs again. */
@@ -169,13 +180,13 @@ export class Faults<M extends Mapping, B> {
     shared = false,
   ): void {
     const wanted = entry.readahead
-      .wanted(page, entry.endPage, shared, mode === 'WRITE')
+      .wanted(page, entry, shared, mode === 'WRITE')
       .map((each) => this.withinSpare(each, entry));
     const together = Math.max(1, this.roomFor(dataspace, entry, page, wanted[0]?.neededPages ?? 1));
     const run = { dataspace: dataspace.id, firstPage: page, pageCount: together };
     this.context.want(run, mode, together);
     for (let each = page; each < page + together; each++) dataspace.lostLately.asked(each);
-    if (wanted.some((each) => each.pageCount > together))
+    if (wanted.some(({ firstPage, pageCount }) => firstPage !== page || pageCount > together))
       this.context.say({ type: 'ahead', entry, wanted, mode });
     if (mode !== 'READ') return;
     this.bringLost(dataspace, entry);
@@ -257,17 +268,46 @@ export class Faults<M extends Mapping, B> {
     maxPages: number,
     write: boolean,
   ): number {
-    const { id, frames } = dataspace;
-    const { holder, ports } = this.context;
     const end = Math.min(entry.endPage, firstPage + maxPages);
     const forWriting = write || this.mapsAlone(dataspace, entry, firstPage);
     let next = firstPage;
     for (; next < end; next++) {
-      const state = holder.state(id, next);
-      if (!this.context.permits(state, forWriting) || !ports.permissions.usable(id, next)) break;
-      // A hole that nobody may write through this mapping keeps its frame until it is touched.
-      if (next > firstPage && !entry.writable && mayWrite(state) && !frames.has(next)) break;
+      if (!this.isReady(dataspace, next, forWriting)) break;
+      if (next > firstPage && this.isKeptHole(dataspace, entry, next)) break;
     }
     return next - firstPage;
+  }
+
+  /** How many pages before one may be mapped in one step, all of them in the same way. */
+  private readyBefore(
+    dataspace: NodeDataspace<M, B>,
+    entry: M,
+    endPage: number,
+    maxPages: number,
+    write: boolean,
+  ): number {
+    const first = Math.max(entry.firstPage, endPage - maxPages);
+    const alone = this.mapsAlone(dataspace, entry, endPage - 1);
+    let next = endPage;
+    for (; next > first; next--) {
+      if (!this.isReady(dataspace, next - 1, write || alone)) break;
+      if (!this.isAlike(dataspace, entry, next - 1, alone)) break;
+      if (this.isKeptHole(dataspace, entry, next - 1)) break;
+    }
+    return endPage - next;
+  }
+
+  protected isAlike(dataspace: NodeDataspace<M, B>, entry: M, page: number, alone: boolean): boolean {
+    return this.mapsAlone(dataspace, entry, page) === alone;
+  }
+
+  protected isReady({ id }: NodeDataspace<M, B>, page: number, forWriting: boolean): boolean {
+    const { holder, ports } = this.context;
+    return this.context.permits(holder.state(id, page), forWriting) && ports.permissions.usable(id, page);
+  }
+
+  /** A hole that nobody may write through this mapping keeps its frame until it is touched. */
+  private isKeptHole({ id, frames }: NodeDataspace<M, B>, entry: M, page: number): boolean {
+    return !entry.writable && mayWrite(this.context.holder.state(id, page)) && !frames.has(page);
   }
 }

@@ -7,7 +7,8 @@ import type { Readahead } from '../readahead/readahead.ts';
 export interface Mapping {
   readonly dataspace: { readonly id: bigint; readonly name: string };
   readonly writable: boolean;
-  /** The first page after those that are mapped. */
+  /** The first page that is mapped, and the first one after those. */
+  readonly firstPage: number;
   readonly endPage: number;
   /** Of its virtual kernel, among the holders of the home. */
   readonly holder: HolderId;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { upTo } from '../testdata/within.ts';
 import { Readahead } from './readahead.ts';
 
 /** Reads pages in order; each fault maps so many as the readahead allows. Returns the pages asked for. */
@@ -6,7 +7,7 @@ function readRun(readahead: Readahead, first: number, count: number, endPage = 1
   const asked = new Set<number>();
   for (let page = first; page < first + count; ) {
     readahead.access(page);
-    for (const w of readahead.wanted(page, endPage))
+    for (const w of readahead.wanted(page, upTo(endPage)))
       for (let i = 0; i < w.pageCount; i++) asked.add(w.firstPage + i);
     const mapped = Math.min(readahead.mapPages, first + count - page);
     readahead.mapped(page, mapped);
@@ -18,16 +19,16 @@ function readRun(readahead: Readahead, first: number, count: number, endPage = 1
 test('random access asks for the page, and speculates on up to 15 neighbours', () => {
   const readahead = new Readahead();
   readahead.access(500);
-  expect(readahead.wanted(500, 10_000)).toEqual([{ firstPage: 500, pageCount: 16, neededPages: 1 }]);
+  expect(readahead.wanted(500, upTo(10_000))).toEqual([{ firstPage: 500, pageCount: 16, neededPages: 1 }]);
   readahead.access(90);
-  expect(readahead.wanted(90, 95)).toEqual([{ firstPage: 90, pageCount: 5, neededPages: 1 }]);
+  expect(readahead.wanted(90, upTo(95))).toEqual([{ firstPage: 90, pageCount: 5, neededPages: 1 }]);
 });
 
 test('a page that comes back alone is asked for alone', () => {
   const readahead = new Readahead();
   readahead.access(7);
   readahead.access(7);
-  expect(readahead.wanted(7, 100)).toEqual([{ firstPage: 7, pageCount: 1, neededPages: 1 }]);
+  expect(readahead.wanted(7, upTo(100))).toEqual([{ firstPage: 7, pageCount: 1, neededPages: 1 }]);
 });
 
 test('sequential access doubles the window up to 2 MiB, and asks ahead by whole blocks', () => {
@@ -44,7 +45,7 @@ test('who reads in order by a few pages a fault asks ahead seldom, for runs of o
   const asked: number[] = [];
   for (let page = 4_096; page < 16_384; page += 64) {
     readahead.access(page);
-    for (const { firstPage, pageCount } of readahead.wanted(page, 100_000))
+    for (const { firstPage, pageCount } of readahead.wanted(page, upTo(100_000)))
       if (pageCount > 1) asked.push(firstPage, pageCount);
     readahead.mapped(page, 64);
   }
@@ -58,7 +59,7 @@ test('what there was no room for is asked for again at the next fault', () => {
   readRun(readahead, 0, 4_096);
   const ahead = (page: number) => {
     readahead.access(page);
-    const [, run] = readahead.wanted(page, 100_000);
+    const [, run] = readahead.wanted(page, upTo(100_000));
     readahead.mapped(page, 16);
     return run;
   };
@@ -86,7 +87,7 @@ test('neighbours are asked for as long as some are used', () => {
   const readahead = new Readahead();
   const asked = (page: number) => {
     readahead.access(page);
-    return readahead.wanted(page, 1_000_000)[0]!.pageCount;
+    return readahead.wanted(page, upTo(1_000_000))[0]!.pageCount;
   };
   const strays = Array.from({ length: 10 }, (_, i) => asked((i * 7919) % 100_003));
   expect(strays).toEqual([16, 16, 16, 16, 1, 1, 1, 1, 1, 1]);
@@ -100,19 +101,19 @@ test('neighbours are asked for as long as some are used', () => {
 test('a write to a page that others read asks for that page, unless pages are written in order', () => {
   const random = new Readahead();
   random.access(500);
-  expect(random.wanted(500, 10_000, true)).toEqual([{ firstPage: 500, pageCount: 1, neededPages: 1 }]);
+  expect(random.wanted(500, upTo(10_000), true)).toEqual([{ firstPage: 500, pageCount: 1, neededPages: 1 }]);
   const inOrder = new Readahead();
   inOrder.access(7);
   inOrder.mapped(7, 1);
   inOrder.access(8);
-  expect(inOrder.wanted(8, 10_000, true).length).toBe(2);
+  expect(inOrder.wanted(8, upTo(10_000), true).length).toBe(2);
 });
 
 test('after a run, a random write to a page that others read still asks for that page', () => {
   const readahead = new Readahead();
   readRun(readahead, 0, 512);
   readahead.access(90_000);
-  expect(readahead.wanted(90_000, 100_000, true)).toEqual([
+  expect(readahead.wanted(90_000, upTo(100_000), true)).toEqual([
     { firstPage: 90_000, pageCount: 1, neededPages: 1 },
   ]);
 });
@@ -121,7 +122,7 @@ test('who says that it reads at random gets what it touches; in order: a run fro
   const ahead = new Readahead();
   const fault = (page: number) => {
     ahead.access(page);
-    const wanted = ahead.wanted(page, 10_000);
+    const wanted = ahead.wanted(page, upTo(10_000));
     ahead.mapped(page, 1);
     return wanted.reduce((sum, { pageCount }) => sum + pageCount, 0);
   };
@@ -141,7 +142,7 @@ function visit(readahead: Readahead, first: number, count: number): { asked: num
   for (let page = first; page < first + count; ) {
     readahead.access(page, true);
     faults++;
-    for (const { firstPage, pageCount } of readahead.wanted(page, 100_000))
+    for (const { firstPage, pageCount } of readahead.wanted(page, upTo(100_000)))
       asked.push([firstPage, pageCount]);
     const mapped = readahead.mapPages;
     readahead.mapped(page, mapped);
@@ -187,7 +188,7 @@ test('for writing no more than 128 pages are asked for beyond those that are use
   let most = 0;
   for (let page = 0; page < 2_000; ) {
     readahead.access(page);
-    for (const { firstPage, pageCount } of readahead.wanted(page, 100_000, false, true))
+    for (const { firstPage, pageCount } of readahead.wanted(page, upTo(100_000), false, true))
       most = Math.max(most, firstPage + pageCount - page);
     const mapped = Math.min(64, readahead.mapPages);
     readahead.mapped(page, mapped);
@@ -205,7 +206,7 @@ test('where pages go back and forth, what is read after what was written is a ru
       for (let page = 992 + half * 32, end = page + 32; page < end; ) {
         readahead.access(page, true, write);
         faults++;
-        for (const { pageCount } of readahead.wanted(page, 100_000, false, write)) asked += pageCount;
+        for (const { pageCount } of readahead.wanted(page, upTo(100_000), false, write)) asked += pageCount;
         readahead.mapped(page, readahead.mapPages);
         page += readahead.mapPages;
       }

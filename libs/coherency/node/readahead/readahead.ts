@@ -28,6 +28,12 @@ export interface Wanted {
   neededPages: number;
 }
 
+/** What is mapped: from a page up to another one. */
+export interface Within {
+  readonly firstPage: number;
+  readonly endPage: number;
+}
+
 /** A run that ends where a block of pages does is of one leader, and the next one begins with a block. */
 function wholeWindows(from: number, to: number): number {
   const end = to - (to % BLOCK_PAGES);
@@ -93,6 +99,11 @@ export class Readahead {
     if (this.looking) return 1;
     if (this.knownEnd > 0) return Math.max(1, this.knownEnd - this.lastPage);
     return Math.max(AROUND_PAGES, this.window);
+  }
+
+  /** How many pages before that of the fault may be mapped with it. */
+  get mapBefore(): number {
+    return 0;
   }
 
   /**
@@ -166,11 +177,12 @@ export class Readahead {
   }
 
   /**
-   * What to ask for because of a fault at `page`. `endPage` bounds the mapping. `shared`: it is here already, to be read, and
+   * What to ask for because of a fault at `page`, `within` what is mapped. `shared`: it is here already, to be read, and
    * now to be written; others have it too, and very likely what is around it. The first of it begins with the page, and
    * what is needed of that is asked for together.
    */
-  wanted(page: number, endPage: number, shared = false, write = shared): Wanted[] {
+  wanted(page: number, within: Within, shared = false, write = shared): Wanted[] {
+    const { endPage } = within;
     if (this.advised === 'random') return [{ firstPage: page, pageCount: 1, neededPages: 1 }];
     if (this.looking || this.knownEnd > 0) return [this.wantedOfKnown(page, endPage)];
     if (!this.sequential) {
@@ -215,4 +227,7 @@ export class Readahead {
   mapped(page: number, pageCount: number): void {
     this.nextPage = page + pageCount;
   }
+
+  /** So many pages before `page` were mapped. */
+  mappedBefore(_page: number, _pageCount: number): void {}
 }

@@ -1,11 +1,12 @@
 // Several runs of one mapping, each of which goes on as if it were alone.
 import { expect, test } from 'vitest';
+import { upTo } from '../testdata/within.ts';
 import { ReadaheadStreams } from './streams.ts';
 
 /** A fault at a page, of which that many are then mapped. @returns how many pages are asked for */
 function fault(streams: ReadaheadStreams, page: number): number {
   streams.access(page);
-  const wanted = streams.wanted(page, 1_000_000);
+  const wanted = streams.wanted(page, upTo(1_000_000));
   streams.mapped(page, 1);
   return wanted.reduce((sum, { firstPage, pageCount }) => sum + (firstPage > page ? pageCount : 0), 0);
 }
@@ -50,7 +51,7 @@ test('advice forgets the runs', () => {
 /** A write fault at a page of others, which is mapped alone. @returns how many pages are needed, beside guesses */
 function writeFault(streams: ReadaheadStreams, page: number): number {
   streams.access(page, false, true);
-  const wanted = streams.wanted(page, 1_000_000, true, true);
+  const wanted = streams.wanted(page, upTo(1_000_000), true, true);
   streams.mapped(page, 1);
   return wanted.reduce((sum, { neededPages }) => sum + neededPages, 0);
 }

@@ -5,7 +5,9 @@
 //   aside   what it knew of that run is kept, until a fault goes on there
 //   begun   where writes came from elsewhere before it was known whether they are of a run: one that goes on twice is. By chance a
 //           write at random goes on with another one once, which takes nothing from those who read what follows
-import { Readahead } from './readahead.ts';
+//   backward  what goes on with none of these, and perhaps from the last page to the first (`backward-runs.ts`)
+import { type BackwardRun, BackwardRuns } from './backward-runs.ts';
+import { Readahead, type Within } from './readahead.ts';
 
 /** Runs that are kept aside. */
 const ASIDE_MAX = 7;
@@ -54,8 +56,9 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
   private readonly main = new Run();
   private aside: Run[] = [];
   private begun: Run[] = [];
+  private readonly backward = new BackwardRuns();
   /** That of the last fault. */
-  private current = this.main;
+  private current: Run | BackwardRun = this.main;
 
   get advised(): Readahead['advised'] {
     return this.main.advised;
@@ -77,6 +80,10 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
     return this.current.mapPages;
   }
 
+  get mapBefore(): number {
+    return this.current.mapBefore;
+  }
+
   advise(how: Readahead['advised']): void {
     this.forget();
     this.main.advise(how);
@@ -85,6 +92,7 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
   forget(): void {
     this.aside = [];
     this.begun = [];
+    this.backward.forget();
     this.current = this.main;
     this.main.forget();
   }
@@ -93,11 +101,19 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
     const goesOn =
       [this.main, ...this.aside].find((run) => run.goesOnAt(page, write)) ?? this.runBegun(page, write);
     if (goesOn === 'begun') return;
-    if (goesOn === undefined && this.advised === 'normal') this.keepMain();
-    this.current = goesOn ?? this.main;
-    this.current.access(page, contested, write);
-    if (this.current !== this.main)
-      this.aside = [this.current, ...this.aside.filter((run) => run !== this.current)].slice(0, ASIDE_MAX);
+    if (goesOn === undefined && this.advised === 'normal') {
+      const backward = contested ? undefined : this.backward.access(page);
+      if (backward !== undefined) {
+        this.current = backward;
+        return;
+      }
+      this.keepMain();
+    }
+    const run = goesOn ?? this.main;
+    this.current = run;
+    run.access(page, contested, write);
+    if (run !== this.main)
+      this.aside = [run, ...this.aside.filter((each) => each !== run)].slice(0, ASIDE_MAX);
   }
 
   /** It is about to follow a fault from elsewhere. */
@@ -119,21 +135,27 @@ export class ReadaheadStreams implements Pick<Readahead, keyof Readahead> {
     return 'begun';
   }
 
-  wanted(page: number, endPage: number, shared = false, write = shared): ReturnType<Readahead['wanted']> {
-    return this.at(page).wanted(page, endPage, shared, write);
+  wanted(page: number, within: Within, shared = false, write = shared): ReturnType<Readahead['wanted']> {
+    return this.at(page).wanted(page, within, shared, write);
   }
 
   cutShort(page: number, endPage: number): void {
-    for (const run of [this.main, ...this.aside]) run.cutShort(page, endPage);
+    for (const run of [this.main, ...this.aside, this.backward]) run.cutShort(page, endPage);
   }
 
   mapped(page: number, pageCount: number): void {
     this.at(page).mapped(page, pageCount);
   }
 
+  mappedBefore(page: number, pageCount: number): void {
+    this.at(page).mappedBefore(page, pageCount);
+  }
+
   /** Another fault may have come since. */
-  private at(page: number): Run {
+  private at(page: number): Run | BackwardRun {
     if (this.current.isAt(page)) return this.current;
-    return [...this.aside, ...this.begun].find((run) => run.isAt(page)) ?? this.main;
+    return (
+      [...this.aside, ...this.begun].find((run) => run.isAt(page)) ?? this.backward.at(page) ?? this.main
+    );
   }
 }

@@ -7,7 +7,7 @@ import type { MemoryAction, MemoryEvent } from '../memory/memory-messages.ts';
 import { NodeDataspace } from '../memory/node-dataspace.ts';
 import type { ChargedTo, FrameBudget, PageBytes, PageFrames } from '../memory/page-frames.ts';
 import type { Mapping, PageTables } from '../memory/page-tables.ts';
-import { Readahead } from '../readahead/readahead.ts';
+import { ReadaheadStreams } from '../readahead/streams.ts';
 
 export class Values implements PageBytes<Values> {
   readonly values: readonly number[];
@@ -25,10 +25,11 @@ export class Values implements PageBytes<Values> {
 export class FakeMapping implements Mapping {
   readonly dataspace: { id: bigint; name: string };
   readonly writable: boolean;
+  readonly firstPage = 0;
   readonly endPage: number;
   readonly holder: HolderId;
   readonly charged: number;
-  readonly readahead = new Readahead();
+  readonly readahead = new ReadaheadStreams();
   readonly table = new Map<number, 'READ' | 'WRITE'>();
 
   constructor(dataspace: NodeDataspace<FakeMapping, Values>, holder: HolderId, writable: boolean) {
