@@ -80,7 +80,7 @@ export async function buildPrograms(onNote: (line: string) => void = () => {}): 
   const work = `${folder}.${process.pid}`;
   try {
     if (await isThere(folder)) return folder;
-    onNote('building the programs, once');
+    onNote('building the programs, once: that takes up to a minute');
     const source = await toyboxSource();
     const linker = await run('clang', ['--target=wasm32-wasi', '-print-prog-name=wasm-ld']);
     // clang would hand its result to a wasm-opt of npm.
