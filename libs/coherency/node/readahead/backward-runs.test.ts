@@ -36,7 +36,17 @@ test.each([false, true])('a run from the last page to the first takes few faults
   expect(faults).toBeLessThan(45);
   for (let page = 1_000; page <= 5_000; page++) expect(pages.has(page)).toBe(true);
   // What is asked for beyond its end.
-  expect(Math.min(...pages)).toBeGreaterThanOrEqual(1_000 - 3 * 128);
+  expect(Math.min(...pages)).toBeGreaterThanOrEqual(1_000 - (write ? 1 : 3) * 128);
+});
+
+test('a run goes no further than the one before, until it does', () => {
+  const streams = new ReadaheadStreams();
+  goDown(streams, 1_000, 951);
+  for (const last of [3_000, 5_000])
+    expect(Math.min(...goDown(streams, last, last - 49).pages)).toBe(last - 49);
+  const { faults, pages } = goDown(streams, 9_000, 7_000);
+  expect(faults).toBeLessThan(30);
+  expect(pages.size).toBeGreaterThan(2_000);
 });
 
 test('nothing before the first page of the mapping is asked for', () => {

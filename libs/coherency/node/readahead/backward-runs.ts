@@ -3,7 +3,8 @@
 // after it once; so a run is what does so twice. Where pages go back and forth nothing is a run here: what is before its
 // first page is somebody's.
 //
-//   fault at 90, 89, 88 -> a run: 72 to 87, in pieces that begin where their length divides the page; twice as far with each fault
+//   fault at 90, 89, 88 -> a run: 64 to 87, in pieces that begin where their length divides the page; twice as far with each fault,
+//                          but no further than the run before went, until it does
 import type { Wanted, Within } from './readahead.ts';
 
 /** Those that are followed, and pages that may begin one. */
@@ -12,10 +13,11 @@ const BEGUN_MAX = 8;
 /** So many faults at the page before that of the last one. */
 const STEPS = 2;
 const WINDOW_LEAST_PAGES = 16;
-/** For reading and writing: longer runs would save little more. */
+/** Longer ones would save little more. */
 const WINDOW_MAX_PAGES = 128;
-/** How far ahead of the reader pages are asked for, in windows. */
+/** How far ahead of the reader pages are asked for, in windows, and of a writer at most. */
 const AHEAD_WINDOWS = 2;
+const WRITE_AHEAD_PAGES = 128;
 
 interface Begun {
   nextPage: number;
@@ -31,13 +33,23 @@ export class BackwardRun {
   readonly scattered = false;
   readonly mapPages = 1;
   private window = WINDOW_LEAST_PAGES;
+  /** Where it began. */
+  private readonly endPage: number;
+  private expectedPages: number;
   private lastPage: number;
   private nextPage: number;
   /** The first page of those that were asked for. */
   private aheadPage: number;
 
-  constructor(page: number) {
+  /** @param expectedPages so many pages, itself among them */
+  constructor(page: number, expectedPages: number) {
+    [this.endPage, this.expectedPages] = [page + 1, expectedPages];
     [this.lastPage, this.nextPage, this.aheadPage] = [page, page - 1, page];
+  }
+
+  /** So far. */
+  get pages(): number {
+    return this.endPage - this.nextPage - 1;
   }
 
   goesOnAt(page: number): boolean {
@@ -49,6 +61,7 @@ export class BackwardRun {
   }
 
   access(page: number): void {
+    if (this.pages >= this.expectedPages) this.expectedPages = Number.POSITIVE_INFINITY;
     [this.lastPage, this.nextPage] = [page, page - 1];
     this.window = Math.min(WINDOW_MAX_PAGES, this.window * 2);
   }
@@ -58,12 +71,14 @@ export class BackwardRun {
   }
 
   /** The page, and then, nearest first, what comes before it. */
-  wanted(page: number, { firstPage }: Within): Wanted[] {
+  wanted(page: number, { firstPage }: Within, shared = false, write = shared): Wanted[] {
     const wanted: Wanted[] = [{ firstPage: page, pageCount: 1, neededPages: 1 }];
     this.aheadPage = Math.min(this.aheadPage, page);
-    const horizon = Math.max(firstPage, page - this.window * AHEAD_WINDOWS);
+    const ahead = this.window * AHEAD_WINDOWS;
+    const first = Math.max(firstPage, this.endPage - this.expectedPages);
+    const horizon = Math.max(first, page - (write ? Math.min(ahead, WRITE_AHEAD_PAGES) : ahead));
     while (this.aheadPage > horizon) {
-      const from = Math.max(firstPage, multipleBelow(this.aheadPage - 1, this.window));
+      const from = Math.max(write ? horizon : first, multipleBelow(this.aheadPage - 1, this.window));
       const pageCount = this.aheadPage - from;
       wanted.push({ firstPage: from, pageCount, neededPages: pageCount });
       this.aheadPage = from;
@@ -103,7 +118,10 @@ export class BackwardRuns {
       this.begun = [{ nextPage: page - 1, steps }, ...this.begun].slice(0, BEGUN_MAX);
       return undefined;
     }
-    const run = new BackwardRun(page);
+    const run = new BackwardRun(
+      page,
+      Math.max(WINDOW_LEAST_PAGES, this.runs[0]?.pages ?? Number.POSITIVE_INFINITY),
+    );
     this.keep(run);
     return run;
   }
