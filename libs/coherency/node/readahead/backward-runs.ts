@@ -3,7 +3,7 @@
 // after it once; so a run is what does so twice. Where pages go back and forth nothing is a run here: what is before its
 // first page is somebody's.
 //
-//   fault at 90, 89, 88 -> a run: 64 to 87, in pieces that begin where their length divides the page; twice as far with each fault,
+//   fault at 90, 89, 88 -> a run: 48 to 87, in pieces that begin where their length divides the page; twice as far with each fault,
 //                          but no further than the run before went, until it does
 import type { Wanted, Within } from './readahead.ts';
 
