@@ -11,13 +11,14 @@ import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { connect } from 'nats';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { buildPrograms } from '../../services/vkctl/cluster/programs.ts';
 import { readRecord } from '../../services/vkctl/cluster/record.ts';
 import { formatJoinToken, parseJoinToken } from '../../services/vkctl/door/join-token.ts';
 import { buildGuest } from '../guests/build.ts';
 import { addressOf, Machine } from './machine.ts';
 import { OneAddress, PORT, whyNoNetwork } from './one-address.ts';
 
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 240_000 });
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-machines-'));
 const name = (letter: string): string => `door-${letter}-${process.pid}`;
@@ -65,6 +66,8 @@ const recordOf = ({ home, cluster }: Machine) => readRecord(join(home, 'odonata'
 
 beforeAll(async () => {
   counter = await buildGuest('counter');
+  // For who logs in: a node has those that are there when it starts.
+  await buildPrograms();
   const up = ['up', '--address', '127.0.0.1:0', '--joins', '2', '--node-memory', '64M', '--json'];
   const { join: first, syslink } = JSON.parse(await one.done(...up)) as {
     join: { token: string; address: string };

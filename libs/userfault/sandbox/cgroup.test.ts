@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { findCgroupHome, NodeCgroups } from './cgroup.ts';
+import { cgroupsThere, findCgroupHome, NodeCgroups, nameOf, removeCgroups } from './cgroup.ts';
 import { enterClusterCgroup, removeClusterCgroup } from './cluster-cgroup.ts';
 
 let root: string;
@@ -27,6 +27,25 @@ function group(path: string, controllers: string): string {
   return folder;
 }
 const own = '0::/user.slice/odonata.scope\n';
+
+it('removes what a node of before made from where it stood in another group than whoever clears up', () => {
+  for (const path of ['memory', 'pids', 'cpu', 'cpu/odonata-0123456789ab-guests']) group(path, '');
+  const place = { root, own: '3:cpu:/odonata-0123456789ab-services\n2:memory,pids:/\n', isRoot: true };
+  const found = findCgroupHome(place);
+  expect('home' in found && found.home.folders.get('cpu')).toBe(
+    join(root, 'cpu/odonata-0123456789ab-guests'),
+  );
+  const name = nameOf(sockets);
+  const [lodger, guests] = ['cpu/odonata-lodger-ab', 'cpu/odonata-0123456789ab-guests'];
+  for (const parent of [lodger, `${guests}/odonata-lodger-ab`, guests, 'pids'])
+    mkdirSync(join(root, parent, name, 'vk1'), { recursive: true });
+  mkdirSync(join(root, lodger, 'odonata-of-another', 'vk1'), { recursive: true });
+  removeCgroups(sockets, cgroupsThere(place));
+  for (const parent of [lodger, `${guests}/odonata-lodger-ab`, guests, 'pids'])
+    expect(existsSync(join(root, parent, name)), parent).toBe(false);
+  expect(existsSync(join(root, guests, 'odonata-lodger-ab'))).toBe(false);
+  expect(existsSync(join(root, lodger, 'odonata-of-another', 'vk1'))).toBe(true);
+});
 
 it('finds the group of its own, gives its controllers on, and bounds each virtual kernel there', () => {
   group('', 'cpuset cpu io memory pids');

@@ -67,8 +67,10 @@ export const SERVICES = '-services';
 export const GUESTS = '-guests';
 const OF_CLUSTER = new RegExp(`(/odonata-[0-9a-f]{12})${SERVICES}$`);
 
+const ROOT = '/sys/fs/cgroup';
+
 export function findCgroupHome({
-  root = '/sys/fs/cgroup',
+  root = ROOT,
   own = readOr('/proc/self/cgroup'),
   controllers = CONTROLLERS,
   isRoot = process.getuid!() === 0,
@@ -319,11 +321,40 @@ function throttledMsOf(stat: string): number {
   return Math.round(Number(time ?? 0) / (word === 'throttled_usec' ? 1e3 : 1e6));
 }
 
+/** Groups of ours on this machine, wherever they are, by their names. */
+export type CgroupsThere = ReadonlyMap<string, readonly string[]>;
+
+/** How deep: those of a node in that of a cluster that lodges here, in that of all guests. */
+const DEPTH = 3;
+
+/** What is there now: who stands in another control group, or stood in one that is gone, has found other homes than we do. */
+export function cgroupsThere(place: CgroupPlace = {}): CgroupsThere {
+  const found = findCgroupHome(place);
+  const there = new Map<string, string[]>();
+  if (!('home' in found)) return there;
+  const { version, folders } = found.home;
+  const { root = ROOT } = place;
+  const tops = [...folders].flatMap(([controller, folder]) =>
+    version === 1 ? [folder, join(root, controller)] : [folder, root],
+  );
+  const look = (folder: string, depth: number): void => {
+    for (const name of foldersIn(folder).filter((each) => each.startsWith('odonata-'))) {
+      const path = join(folder, name);
+      const paths = there.get(name) ?? [];
+      if (!paths.includes(path)) there.set(name, [...paths, path]);
+      if (depth > 1) look(path, depth - 1);
+    }
+  };
+  for (const top of new Set(tops)) look(top, DEPTH);
+  return there;
+}
+
 /** Removes the groups of a node that has ended, whoever made them. */
-export function removeCgroups(socketDir: string): void {
-  for (const parent of listed(socketDir)) {
+export function removeCgroups(socketDir: string, there: CgroupsThere = cgroupsThere()): void {
+  const name = nameOf(socketDir);
+  for (const parent of new Set([...listed(socketDir), ...(there.get(name) ?? [])])) {
     // A word in a file that names something else is no reason to remove that.
-    if (basename(parent) !== nameOf(socketDir)) continue;
+    if (basename(parent) !== name) continue;
     for (const vkernel of foldersIn(parent)) removeFolder(join(parent, vkernel));
     removeFolder(parent);
     // Of a cluster that lodges here, around its node's: homeWithin.

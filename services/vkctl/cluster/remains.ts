@@ -4,7 +4,7 @@ import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isVkernelUid } from '@odonata/rpc/vkernel-uids.ts';
-import { removeCgroups } from '@odonata/userfault/sandbox/cgroup.ts';
+import { cgroupsThere, removeCgroups } from '@odonata/userfault/sandbox/cgroup.ts';
 import { removeClusterCgroup } from '@odonata/userfault/sandbox/cluster-cgroup.ts';
 import { Failure } from '../failure.ts';
 import { lodgersHere } from '../lodger/lodgers-file.ts';
@@ -124,7 +124,8 @@ export async function clearRemains(
 ): Promise<boolean> {
   await clearLodgers(paths, graceMs);
   const ended = await endProcesses(paths, graceMs);
-  for (let node = 1; node <= INDEX_MAX; node++) removeCgroups(join(paths.runtimeDir, nodeName(node)));
+  const there = cgroupsThere();
+  for (let node = 1; node <= INDEX_MAX; node++) removeCgroups(join(paths.runtimeDir, nodeName(node)), there);
   await removeClusterCgroup(paths.runtimeDir);
   return removeFolders(paths, keepStore) || ended > 0;
 }
